@@ -1,0 +1,1 @@
+"""The road's Dagster assets and the checks between them."""

@@ -1,0 +1,1 @@
+"""Dagster's view of the road: definitions, resources, jobs, schedules and sensors."""

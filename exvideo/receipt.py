@@ -1,0 +1,63 @@
+"""What a finished stage leaves behind: where its output lies, what it came from and its digest."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from upath import UPath
+
+Figure = bool | int | float | str
+
+
+class Receipt(BaseModel):
+    """Written last, so a stage that has one is complete."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage: str
+    key: str
+    """Digest of everything that the output depends on: equal keys, equal outputs."""
+    folder: str
+    """The output's folder, relative to the stage's."""
+    digest: str
+    """Digest of the output itself."""
+    files: dict[str, str]
+    """Names of the output's files, relative to the folder."""
+    figures: dict[str, Figure]
+    """What people want to see of it, units in the name."""
+    seconds: float
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+def write_receipt(stage_folder: UPath, receipt: Receipt) -> None:
+    """Write `receipt.json`, replacing the last one at once where the storage can."""
+    write_atomically(stage_folder / "receipt.json", receipt.model_dump_json(indent=2).encode())
+
+
+def read_receipt(stage_folder: UPath) -> Receipt | None:
+    """The stage's last receipt, or None where it has not finished yet."""
+    path = stage_folder / "receipt.json"
+    if not path.exists():
+        return None
+    return Receipt.model_validate_json(path.read_bytes())
+
+
+def digest_of(document: Any) -> str:
+    """SHA-256 over canonical JSON: equal documents, equal digests."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_atomically(path: UPath, content: bytes) -> None:
+    """Write a small file so that a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.protocol not in ("", "file", "local"):
+        path.write_bytes(content)  # object stores publish a whole object or nothing
+        return
+    local = Path(str(path))
+    part = local.with_name(local.name + ".part")
+    part.write_bytes(content)
+    part.replace(local)

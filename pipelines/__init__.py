@@ -1,0 +1,1 @@
+"""One program a stage, and the presets they read."""

@@ -1,0 +1,193 @@
+"""What every stage's program shares: arguments, up-to-date check, supervision and receipt.
+
+python -m pipelines.clips --preset tiny --set clips.workers=4
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from exvideo.config import Preset, PresetError, data_root, load_preset, parse_override
+from exvideo.progress import Progress
+from exvideo.receipt import Figure, Receipt, digest_of, read_receipt, write_receipt
+from exvideo.supervised import run_supervised
+from pipelines.report import open_report
+
+SUPERVISED = "EXVIDEO_SUPERVISED"
+"""Set where a supervisor already watches over this process."""
+
+
+class StageError(Exception):
+    """A stage cannot do its work; the message says what is wrong, where and what to do."""
+
+
+@dataclass(frozen=True)
+class StageInput:
+    """A finished stage's output."""
+
+    folder: UPath
+    receipt: Receipt
+
+    def file(self, name: str) -> UPath:
+        """The output file that the receipt lists under `name`."""
+        return self.folder / self.receipt.files[name]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a stage works with."""
+
+    preset: Preset
+    inputs: Mapping[str, StageInput]
+    output: UPath
+    """Where to write. The same job run again finds there what it had finished."""
+    key: str
+    scratch: Path
+    """A local folder for what must be a file: checkpoints, temporary files."""
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage has made."""
+
+    digest: str
+    files: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of the road."""
+
+    name: str
+    version: int
+    """Raised by hand when the same inputs give another output."""
+    inputs: tuple[str, ...]
+    sections: Callable[[Preset], Any]
+    """The part of the preset that the output depends on."""
+    run: Callable[[Job], Outcome]
+    grows: bool = False
+    """The output's folder outlives a change of the inputs: new rows join the old ones."""
+    fingerprint: Callable[[Preset], str] | None = None
+    """State of the world outside, such as a folder's listing, that the output depends on."""
+
+
+def main(stage: Stage, argv: Sequence[str] | None = None) -> int:
+    """A stage's program. Ctrl-C, or the end of whoever started it, ends its whole tree."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if SUPERVISED not in os.environ:
+        command = [sys.executable, "-m", f"pipelines.{stage.name}", *arguments]
+        return run_supervised(command, {**os.environ, SUPERVISED: "1"})
+    try:
+        preset = _preset(stage, arguments)
+        with open_report(stage.name) as progress:
+            run_stage(stage, preset, progress)
+    except (PresetError, StageError) as error:
+        print(f"{stage.name}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run_stage(stage: Stage, preset: Preset, progress: Progress) -> Receipt:
+    """Do what is missing of a stage and return its receipt."""
+    started = time.monotonic()
+    here = stage_folder(preset, stage.name)
+    inputs = {name: _input(preset, name) for name in stage.inputs}
+    own = digest_of(
+        {
+            "stage": stage.name,
+            "version": stage.version,
+            "sections": stage.sections(preset),
+            "outside": stage.fingerprint(preset) if stage.fingerprint else "",
+        }
+    )
+    key = digest_of([own, {name: it.receipt.digest for name, it in inputs.items()}])
+    receipt = read_receipt(here)
+    if receipt is not None and receipt.key == key:
+        progress.say(f"up to date: {here / receipt.folder}")
+        return receipt
+    # A growing output depends on its settings only, so that new inputs add to it.
+    folder = (_settings(stage, preset) if stage.grows else key)[:12]
+    scratch = _scratch(preset) / stage.name / folder
+    _check_space(preset, scratch)
+    (here / folder).mkdir(parents=True, exist_ok=True)
+    scratch.mkdir(parents=True, exist_ok=True)
+    outcome = stage.run(Job(preset, inputs, here / folder, key, scratch, progress))
+    receipt = Receipt(
+        stage=stage.name,
+        key=key,
+        folder=folder,
+        digest=outcome.digest,
+        files=outcome.files,
+        figures=outcome.figures,
+        seconds=time.monotonic() - started,
+    )
+    write_receipt(here, receipt)
+    progress.say(f"done in {receipt.seconds:.0f} s: {here / folder}")
+    return receipt
+
+
+def stage_folder(preset: Preset, stage: str) -> UPath:
+    """Where a stage of this preset keeps its receipt and its outputs."""
+    return UPath(data_root(preset)) / preset.name / stage
+
+
+def _settings(stage: Stage, preset: Preset) -> str:
+    return digest_of([stage.name, stage.version, stage.sections(preset)])
+
+
+def _input(preset: Preset, name: str) -> StageInput:
+    folder = stage_folder(preset, name)
+    receipt = read_receipt(folder)
+    if receipt is None:
+        raise StageError(
+            f"needs {name}, which has not been made in {folder}: "
+            f"run `exvideo run {name} --preset {preset.name}` first"
+        )
+    return StageInput(folder / receipt.folder, receipt)
+
+
+def _scratch(preset: Preset) -> Path:
+    if preset.storage.scratch:
+        return Path(preset.storage.scratch) / preset.name
+    root = UPath(data_root(preset))
+    if root.protocol in ("", "file", "local"):
+        return Path(str(root)) / preset.name / "scratch"
+    raise StageError(
+        f"storage.root is {root}: name a local folder for checkpoints in storage.scratch"
+    )
+
+
+def _check_space(preset: Preset, scratch: Path) -> None:
+    existing = next(p for p in [scratch, *scratch.absolute().parents] if p.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    if free < preset.storage.min_free_gb:
+        raise StageError(
+            f"{existing} has {free:.1f} GB free, storage.min_free_gb asks for "
+            f"{preset.storage.min_free_gb:g}: free some space or point storage.scratch and "
+            "storage.root elsewhere"
+        )
+
+
+def _preset(stage: Stage, arguments: Sequence[str]) -> Preset:
+    parser = argparse.ArgumentParser(prog=f"pipelines.{stage.name}", description=stage.run.__doc__)
+    add_preset_arguments(parser)
+    parsed = parser.parse_args(arguments)
+    return load_preset(parsed.preset, dict(parse_override(text) for text in parsed.set))
+
+
+def add_preset_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--preset NAME` and `--set KEY=VALUE`, the same for every command."""
+    parser.add_argument("--preset", default="tiny", help="a shipped preset's name or a YAML file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting"
+    )
