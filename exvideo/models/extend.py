@@ -1,0 +1,32 @@
+"""One call that extends a video model, whatever its architecture."""
+
+from diffusers import UNetSpatioTemporalConditionModel
+
+from exvideo.models.positions import TableInit
+from exvideo.models.svd import ExtendedUNet, extend_svd
+from exvideo.models.trainable import freeze_base
+
+
+def extend(
+    unet: UNetSpatioTemporalConditionModel,
+    num_frames: int,
+    *,
+    table_init: TableInit = "ping_pong",
+    native_frames: int | None = None,
+) -> ExtendedUNet:
+    """Extend `unet` in place to clips of up to `num_frames` frames, and freeze its base.
+
+    Before training, clips of up to `native_frames` frames come out as the base makes them.
+
+    Args:
+        unet: a base model; the same object is returned, and still is what it was, so that it
+            runs wherever the base ran.
+        num_frames: N, the rows of each trainable table.
+        table_init: the native positions that the rows start from; `ping_pong` is the original's.
+        native_frames: the length that the base was trained on; its configuration's by default.
+    """
+    if not isinstance(unet, UNetSpatioTemporalConditionModel):
+        raise TypeError(f"There is no extension for {type(unet).__name__}.")
+    extend_svd(unet, num_frames, table_init=table_init, native_frames=native_frames)
+    freeze_base(unet)
+    return unet

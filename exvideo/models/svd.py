@@ -1,0 +1,167 @@
+"""Stable Video Diffusion's U-Net, extended to longer clips (ExVideo, section 3)."""
+
+from typing import Any
+
+import torch
+from diffusers import UNetSpatioTemporalConditionModel
+from diffusers.models.transformers.transformer_temporal import (
+    TransformerSpatioTemporalModel,
+    TransformerTemporalModelOutput,
+)
+from torch import nn
+
+from exvideo.models.identity_conv import IdentityConv3d
+from exvideo.models.positions import PositionTable, TableInit, native_positions, resize_rows
+
+
+class ExtendedTransformer(TransformerSpatioTemporalModel):
+    """diffusers' spatio-temporal transformer with a table of positions and an identity convolution.
+
+    With x [B*T, H*W, C] out of the spatial block, the temporal block receives
+    conv(x + time_pos_embed(table[:T])): the table takes the place of the sinusoid that fed the
+    base's position MLP, the convolution runs over [B, C, T, H, W], and its output replaces its
+    input. With several layers a transformer, they share the table and the convolution.
+    """
+
+    positional_embedding: PositionTable
+    positional_conv: nn.Module
+
+    def temporal_part(
+        self,
+        temporal_block: nn.Module,
+        x: torch.Tensor,
+        time_context: torch.Tensor,
+        clip_shape: tuple[int, int, int, int],
+    ) -> torch.Tensor:
+        """Positions, convolution and temporal block on x [B*T, H*W, C].
+
+        Args:
+            temporal_block: diffusers' `TemporalBasicTransformerBlock`.
+            x: hidden states of the spatial block.
+            time_context: [B*H*W, 1, D], each clip's image embedding.
+            clip_shape: (B, T, H, W).
+        """
+        batch, frames, height, width = clip_shape
+        table = self.positional_embedding(frames).to(x.dtype)
+        positions = self.time_pos_embed(table).to(x.dtype)
+        x = x.view(batch, frames, height, width, -1) + positions[:, None, None]
+        x = self.positional_conv(x.permute(0, 4, 1, 2, 3))
+        x = x.permute(0, 2, 3, 4, 1).reshape(batch * frames, height * width, -1)
+        return temporal_block(x, num_frames=frames, encoder_hidden_states=time_context)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        image_only_indicator: torch.Tensor | None = None,
+        return_dict: bool = True,
+    ) -> TransformerTemporalModelOutput | tuple[torch.Tensor]:
+        """As the base's: [B*T, C, H, W] to the same shape, context [B*T, 1, D].
+
+        `gradient_checkpointing` covers the temporal part too, which the base's does not.
+        """
+        batch_frames, _, height, width = hidden_states.shape
+        frames = image_only_indicator.shape[-1]
+        batch = batch_frames // frames
+        time_context = encoder_hidden_states[::frames].repeat_interleave(height * width, dim=0)
+
+        x = self.norm(hidden_states).flatten(2).transpose(1, 2)
+        x = self.proj_in(x)
+        for block, temporal_block in zip(
+            self.transformer_blocks, self.temporal_transformer_blocks, strict=True
+        ):
+            x = self._run(block, x, None, encoder_hidden_states)
+            mixed = self._run(
+                self.temporal_part, temporal_block, x, time_context, (batch, frames, height, width)
+            )
+            x = self.time_mixer(
+                x_spatial=x, x_temporal=mixed, image_only_indicator=image_only_indicator
+            )
+        x = self.proj_out(x).transpose(1, 2).unflatten(2, (height, width))
+        x = x.contiguous() + hidden_states
+        return TransformerTemporalModelOutput(sample=x) if return_dict else (x,)
+
+    def _run(self, part: Any, *inputs: Any) -> torch.Tensor:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(part, *inputs)
+        return part(*inputs)
+
+
+class ExtendedUNet(UNetSpatioTemporalConditionModel):
+    """diffusers' SVD U-Net whose spatio-temporal transformers are extended.
+
+    Its configuration is the base's with `num_frames` = N and an entry `extension`, from which
+    `from_pretrained` rebuilds the extended modules.
+    """
+
+    @classmethod
+    def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any):
+        config = dict(config)
+        extension = config.pop("extension")
+        num_frames = config.pop("num_frames")
+        unet = UNetSpatioTemporalConditionModel.from_config(
+            config, num_frames=extension["native_frames"], **kwargs
+        )
+        extend_svd(unet, num_frames, **extension)
+        return (unet, {}) if return_unused_kwargs else unet
+
+
+def transformers(unet: nn.Module) -> dict[str, TransformerSpatioTemporalModel]:
+    """The spatio-temporal transformers by their names, in the order of the forward pass."""
+    down, mid, up = [], [], []
+    for name, module in unet.named_modules():
+        if isinstance(module, TransformerSpatioTemporalModel):
+            part = {"down_blocks": down, "mid_block": mid, "up_blocks": up}[name.split(".")[0]]
+            part.append((name, module))
+    return dict(down + mid + up)
+
+
+def initial_table(
+    transformer: TransformerSpatioTemporalModel, positions: torch.Tensor
+) -> torch.Tensor:
+    """The sinusoid that the base fed its position MLP, row by row, [N, C]."""
+    weight = transformer.proj_in.weight
+    return transformer.time_proj(positions).to(weight.device, weight.dtype)
+
+
+def extend_svd(
+    unet: UNetSpatioTemporalConditionModel,
+    num_frames: int,
+    *,
+    table_init: TableInit = "ping_pong",
+    native_frames: int | None = None,
+) -> ExtendedUNet:
+    """Extend `unet` in place to clips of `num_frames` frames; see `exvideo.models.extend`."""
+    if isinstance(unet, ExtendedUNet):
+        raise ValueError(
+            f"The U-Net is already extended to {unet.config.num_frames} frames: use resize."
+        )
+    native_frames = native_frames or unet.config.num_frames
+    positions = native_positions(num_frames, native_frames, table_init)
+    for transformer in transformers(unet).values():
+        weight = transformer.proj_in.weight
+        table = initial_table(transformer, positions)
+        # The class changes and the object stays: its names, tensors and hooks are still the base's.
+        transformer.__class__ = ExtendedTransformer
+        transformer.positional_embedding = PositionTable(table)
+        transformer.positional_conv = IdentityConv3d(
+            transformer.in_channels, device=weight.device, dtype=weight.dtype
+        )
+    unet.__class__ = ExtendedUNet
+    unet.register_to_config(
+        num_frames=num_frames,
+        extension={"native_frames": native_frames, "table_init": table_init},
+    )
+    return unet
+
+
+def resize_svd(unet: ExtendedUNet, num_frames: int) -> ExtendedUNet:
+    """Change the length of a trained extension in place; see `positions.resize_rows`."""
+    native_frames = unet.config.extension["native_frames"]
+    for transformer in transformers(unet).values():
+        old = transformer.positional_embedding.embeddings
+        new = PositionTable(resize_rows(old.detach(), num_frames, native_frames))
+        new.requires_grad_(old.requires_grad)
+        transformer.positional_embedding = new
+    unet.register_to_config(num_frames=num_frames)
+    return unet
