@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from upath import UPath
 
+from exvideo.config import Preset, data_root
+
 Figure = bool | int | float | str
 
 
@@ -30,6 +32,11 @@ class Receipt(BaseModel):
     """What people want to see of it, units in the name."""
     seconds: float
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+def stage_folder(preset: Preset, stage: str) -> UPath:
+    """Where a stage of this preset keeps its receipt and its outputs."""
+    return UPath(data_root(preset)) / preset.name / stage
 
 
 def write_receipt(stage_folder: UPath, receipt: Receipt) -> None:

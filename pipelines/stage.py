@@ -17,7 +17,14 @@ from upath import UPath
 
 from exvideo.config import Preset, PresetError, data_root, load_preset, parse_override
 from exvideo.progress import Progress
-from exvideo.receipt import Figure, Receipt, digest_of, read_receipt, write_receipt
+from exvideo.receipt import (
+    Figure,
+    Receipt,
+    digest_of,
+    read_receipt,
+    stage_folder,
+    write_receipt,
+)
 from exvideo.supervised import run_supervised
 from pipelines.report import open_report
 
@@ -134,11 +141,6 @@ def run_stage(stage: Stage, preset: Preset, progress: Progress) -> Receipt:
     write_receipt(here, receipt)
     progress.say(f"done in {receipt.seconds:.0f} s: {here / folder}")
     return receipt
-
-
-def stage_folder(preset: Preset, stage: str) -> UPath:
-    """Where a stage of this preset keeps its receipt and its outputs."""
-    return UPath(data_root(preset)) / preset.name / stage
 
 
 def _settings(stage: Stage, preset: Preset) -> str:

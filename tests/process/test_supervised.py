@@ -1,0 +1,77 @@
+"""A supervised command never leaves a process behind, however it ends."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from exvideo.supervised import SupervisedProcess
+from tests.process.census import enlisted, survivors, wait_until
+
+TREES = str(Path(__file__).with_name("trees.py"))
+SIZES = {"child": 2, "deaf": 1, "sessions": 3, "daemon": 2}
+
+
+def _command(kind: str, folder: Path) -> list[str]:
+    return [sys.executable, TREES, kind, str(folder)]
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_ending_it_leaves_no_survivor_within_15_seconds(kind: str, tmp_path: Path) -> None:
+    process = SupervisedProcess(_command(kind, tmp_path))
+    wait_until(lambda: len(enlisted(tmp_path)) == SIZES[kind], 20, f"{kind} has started")
+    started = time.monotonic()
+    process.end()
+    assert survivors(tmp_path) == []
+    assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_killing_whoever_started_it_leaves_no_survivor(kind: str, tmp_path: Path) -> None:
+    starter = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from exvideo.supervised import run_supervised; "
+            "run_supervised(sys.argv[1:])",
+            *_command(kind, tmp_path),
+        ]
+    )
+    wait_until(lambda: len(enlisted(tmp_path)) == SIZES[kind], 20, f"{kind} has started")
+    starter.kill()
+    starter.wait()
+    wait_until(lambda: survivors(tmp_path) == [], 15, "every process has ended")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_whoever_started_it_leaves_no_survivor(
+    signum: signal.Signals, tmp_path: Path
+) -> None:
+    starter = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from exvideo.supervised import run_supervised; "
+            "sys.exit(run_supervised(sys.argv[1:]))",
+            *_command("sessions", tmp_path),
+        ]
+    )
+    wait_until(lambda: len(enlisted(tmp_path)) == 3, 20, "the tree has started")
+    starter.send_signal(signum)
+    assert starter.wait(15) == 128 + signum
+    assert survivors(tmp_path) == []
+
+
+def test_a_command_that_ends_by_itself_takes_its_stragglers_along(tmp_path: Path) -> None:
+    process = SupervisedProcess(_command("straggler", tmp_path))
+    assert process.wait(30) == 0
+    assert survivors(tmp_path) == []
+
+
+@pytest.mark.parametrize(("code", "seen"), [("sys.exit(3)", 3), ("os.abort()", 128 + 6)])
+def test_its_exit_code_is_the_commands(code: str, seen: int) -> None:
+    process = SupervisedProcess([sys.executable, "-c", f"import os, sys; {code}"])
+    assert process.wait(30) == seen
