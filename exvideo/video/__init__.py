@@ -1,0 +1,1 @@
+"""Video files: decoding in a process of its own, and writing."""
