@@ -1,0 +1,1 @@
+"""Training: the objective, the DeepSpeed loop, its checkpoints and averaged weights."""
