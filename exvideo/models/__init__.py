@@ -2,7 +2,22 @@
 
 from exvideo.models.activation_checkpointing import checkpoint_activations
 from exvideo.models.attention import configure_attention
-from exvideo.models.extend import extend
+from exvideo.models.base import (
+    BaseModelError,
+    base_id,
+    load_image_encoder,
+    load_pipeline,
+    load_unet,
+    load_vae,
+)
+from exvideo.models.extend import extend, resize
+from exvideo.models.extension_file import (
+    ExtensionFileError,
+    ExtensionMetadata,
+    load_extension,
+    read_metadata,
+    save_extension,
+)
 from exvideo.models.trainable import (
     extension_parameters,
     extension_state,
@@ -11,11 +26,23 @@ from exvideo.models.trainable import (
 )
 
 __all__ = [
+    "BaseModelError",
+    "ExtensionFileError",
+    "ExtensionMetadata",
+    "base_id",
     "checkpoint_activations",
     "configure_attention",
     "extend",
     "extension_parameters",
     "extension_state",
     "freeze_base",
+    "load_extension",
+    "load_image_encoder",
+    "load_pipeline",
+    "load_unet",
+    "load_vae",
+    "read_metadata",
+    "resize",
+    "save_extension",
     "trainable_parameters",
 ]

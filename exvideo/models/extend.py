@@ -3,7 +3,7 @@
 from diffusers import UNetSpatioTemporalConditionModel
 
 from exvideo.models.positions import TableInit
-from exvideo.models.svd import ExtendedUNet, extend_svd
+from exvideo.models.svd import ExtendedUNet, extend_svd, resize_svd
 from exvideo.models.trainable import freeze_base
 
 
@@ -30,3 +30,14 @@ def extend(
     extend_svd(unet, num_frames, table_init=table_init, native_frames=native_frames)
     freeze_base(unet)
     return unet
+
+
+def resize(unet: ExtendedUNet, num_frames: int) -> ExtendedUNet:
+    """Cut down or continue a trained table in place, to train or generate at another length.
+
+    Trained rows are kept; further rows continue the walk over them (`positions.resize_rows`).
+    Make the optimizer afterwards: the tables are new parameters.
+    """
+    if not isinstance(unet, ExtendedUNet):
+        raise TypeError(f"{type(unet).__name__} is not extended: call exvideo.models.extend.")
+    return resize_svd(unet, num_frames)

@@ -43,6 +43,20 @@ def trainable_parameters(unet: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
+def extension_shapes(unet: nn.Module, num_frames: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the extension's tensors at `num_frames`; `unet` may be a base still."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, transformer in transformers(unet).items():
+        channels = transformer.in_channels
+        shapes[f"{name}.positional_embedding.embeddings"] = (num_frames, channels)
+        shapes[f"{name}.positional_conv.weight"] = (channels, channels, 3, 3, 3)
+        shapes[f"{name}.positional_conv.bias"] = (channels,)
+        for part in ("time_pos_embed", "temporal_transformer_blocks"):
+            for key, parameter in getattr(transformer, part).named_parameters():
+                shapes[f"{name}.{part}.{key}"] = tuple(parameter.shape)
+    return shapes
+
+
 def extension_state(unet: nn.Module) -> dict:
     """The extension's tensors by name, detached, as they are (no copy)."""
     return {name: parameter.detach() for name, parameter in extension_parameters(unet).items()}

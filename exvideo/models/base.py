@@ -1,0 +1,153 @@
+"""Base models: their parts, as the configuration names them, and their identity."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from diffusers import (
+    AutoencoderKLTemporalDecoder,
+    EulerDiscreteScheduler,
+    StableVideoDiffusionPipeline,
+    UNetSpatioTemporalConditionModel,
+)
+from huggingface_hub import snapshot_download
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from exvideo.config import BaseModelConfig, PretrainedBase, RandomBase
+
+Part = TypeVar("Part")
+
+
+class BaseModelError(ValueError):
+    """A base model can't be loaded; the message says what is missing and where."""
+
+
+def load_unet(
+    base: BaseModelConfig, dtype: torch.dtype = torch.float32
+) -> UNetSpatioTemporalConditionModel:
+    """The base's U-Net, on the CPU, with `base_id` in its configuration."""
+    unet = _load(base, "unet", UNetSpatioTemporalConditionModel, dtype)
+    unet.register_to_config(base_id=base_id(base))
+    return unet
+
+
+def load_vae(
+    base: BaseModelConfig, dtype: torch.dtype = torch.float32
+) -> AutoencoderKLTemporalDecoder:
+    """The base's VAE, on the CPU."""
+    return _load(base, "vae", AutoencoderKLTemporalDecoder, dtype)
+
+
+def load_image_encoder(
+    base: BaseModelConfig, dtype: torch.dtype = torch.float32
+) -> tuple[CLIPVisionModelWithProjection, CLIPImageProcessor]:
+    """The base's CLIP image encoder, on the CPU, and the processor that prepares its input."""
+    encoder = _load(base, "image_encoder", CLIPVisionModelWithProjection, dtype)
+    processor = CLIPImageProcessor.from_pretrained(folder(base) / "feature_extractor")
+    return encoder, processor
+
+
+def load_pipeline(
+    base: BaseModelConfig,
+    unet: UNetSpatioTemporalConditionModel | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> StableVideoDiffusionPipeline:
+    """diffusers' pipeline of the base's parts, with `unet` in place of the base's own if given."""
+    image_encoder, feature_extractor = load_image_encoder(base, dtype)
+    return StableVideoDiffusionPipeline(
+        vae=load_vae(base, dtype),
+        image_encoder=image_encoder,
+        unet=load_unet(base, dtype) if unet is None else unet,
+        scheduler=EulerDiscreteScheduler.from_pretrained(folder(base), subfolder="scheduler"),
+        feature_extractor=feature_extractor,
+    )
+
+
+def folder(base: BaseModelConfig) -> Path:
+    """The local folder in diffusers' layout; a hub repository is downloaded to the hub's cache.
+
+    Raises:
+        BaseModelError: if there is no such folder, or it lacks a part.
+    """
+    local = Path(base.path).expanduser()
+    if not local.exists() and isinstance(base, PretrainedBase) and _is_repository(base.path):
+        local = _download(base.path, base.revision, base.variant)
+    if not local.is_dir():
+        raise BaseModelError(f"There is no base model at {base.path}: no such folder.")
+    if not (local / "unet" / "config.json").is_file():
+        raise BaseModelError(
+            f"{local} is no base model in diffusers' layout: it has no unet/config.json."
+        )
+    return local
+
+
+def base_id(base: BaseModelConfig) -> str:
+    """A stable identity of the base's weights.
+
+    `repository@commit` on the hub, `sha256:...` of a local folder's weights and configurations,
+    `random:...:seed` for random weights.
+    """
+    local = folder(base)
+    if isinstance(base, RandomBase):
+        return f"random:{_digest(local, ('*.json',))}:{base.seed}"
+    if local.parent.name == "snapshots":
+        return f"{base.path}@{local.name}"
+    suffix = f".{base.variant}.safetensors" if base.variant else ".safetensors"
+    return f"sha256:{_digest(local, ('*.json', f'*{suffix}'))}"
+
+
+def _load(base: BaseModelConfig, part: str, cls: type[Part], dtype: torch.dtype) -> Part:
+    local = folder(base)
+    if not (local / part / "config.json").is_file():
+        raise BaseModelError(f"{local} has no {part}/config.json.")
+    if isinstance(base, RandomBase):
+        return _random(cls, local / part, base.seed, dtype)
+    options: dict[str, Any] = {"variant": base.variant, "use_safetensors": True}
+    options["dtype" if cls is CLIPVisionModelWithProjection else "torch_dtype"] = dtype
+    try:
+        return cls.from_pretrained(local / part, **options)
+    except OSError as error:
+        raise BaseModelError(f"{local / part} can't be loaded: {error}") from error
+
+
+def _random(cls: type[Part], path: Path, seed: int, dtype: torch.dtype) -> Part:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if cls is CLIPVisionModelWithProjection:
+            model = cls(CLIPVisionConfig.from_pretrained(path))
+        else:
+            model = cls.from_config(cls.load_config(path))
+    return model.to(dtype).eval()
+
+
+def _is_repository(path: str) -> bool:
+    return path.count("/") == 1 and not path.startswith((".", "/", "~"))
+
+
+def _download(repository: str, revision: str | None, variant: str | None) -> Path:
+    weights = f"*.{variant}.safetensors" if variant else "*.safetensors"
+    parts = ("unet", "vae", "image_encoder")
+    wanted = [f"{part}/{weights}" for part in parts] + ["*.json"]
+    # Weights of other variants lie beside the wanted ones under longer names.
+    unwanted = [] if variant else [f"{part}/*.fp16.safetensors" for part in parts]
+    return Path(
+        snapshot_download(
+            repository, revision=revision, allow_patterns=wanted, ignore_patterns=unwanted
+        )
+    )
+
+
+@lru_cache
+def _digest(local: Path, patterns: tuple[str, ...]) -> str:
+    """SHA-256 over the names and contents of the parts' files, shortened to 16 digits."""
+    digest = hashlib.sha256()
+    parts = ("unet", "vae", "image_encoder")
+    for part in parts:
+        files = sorted({file for pattern in patterns for file in (local / part).glob(pattern)})
+        for file in files:
+            digest.update(f"{part}/{file.name}\0".encode())
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,73 @@
+"""The names that the published ExVideo weights use (DiffSynth-Studio's), for any SVD U-Net.
+
+DiffSynth keeps its U-Net as one flat list of blocks, `blocks.<number>.<tensor>`, in which skips
+and mixtures count as blocks too. The published file holds the temporal attention blocks alone.
+"""
+
+from diffusers import UNetSpatioTemporalConditionModel
+
+# diffusers' name below a transformer: DiffSynth's name below a temporal attention block.
+TENSORS = {
+    "positional_embedding.embeddings": "positional_embedding.embeddings",
+    "positional_conv.": "positional_conv.",
+    "time_pos_embed.linear_1.": "positional_embedding_proj.0.",
+    "time_pos_embed.linear_2.": "positional_embedding_proj.2.",
+    "temporal_transformer_blocks.0.norm_in.": "norm_in.",
+    "temporal_transformer_blocks.0.ff_in.net.0.proj.": "act_fn_in.proj.",
+    "temporal_transformer_blocks.0.ff_in.net.2.": "ff_in.",
+    "temporal_transformer_blocks.0.attn1.to_out.0.": "attn1.to_out.",
+    "temporal_transformer_blocks.0.attn2.to_out.0.": "attn2.to_out.",
+    "temporal_transformer_blocks.0.attn1.": "attn1.",
+    "temporal_transformer_blocks.0.attn2.": "attn2.",
+    "temporal_transformer_blocks.0.norm1.": "norm1.",
+    "temporal_transformer_blocks.0.norm2.": "norm2.",
+    "temporal_transformer_blocks.0.norm3.": "norm_out.",
+    "temporal_transformer_blocks.0.ff.net.0.proj.": "act_fn_out.proj.",
+    "temporal_transformer_blocks.0.ff.net.2.": "ff_out.",
+}
+
+
+def temporal_block_numbers(unet: UNetSpatioTemporalConditionModel) -> dict[str, int]:
+    """DiffSynth's number of each spatio-temporal transformer's temporal block.
+
+    A residual layer takes four blocks (spatial, push, temporal, mix) and a transformer five more
+    (push, spatial, push, temporal, mix). On the way down each layer and each downsampler is
+    followed by a push; on the way up each layer is preceded by a pop.
+    """
+    numbers = {}
+    next_number = 0
+
+    def layer(name: str, has_attention: bool) -> None:
+        nonlocal next_number
+        if has_attention:
+            numbers[name] = next_number + 7
+        next_number += 9 if has_attention else 4
+
+    for i, block in enumerate(unet.down_blocks):
+        for j in range(len(block.resnets)):
+            layer(f"down_blocks.{i}.attentions.{j}", hasattr(block, "attentions"))
+            next_number += 1
+        if block.downsamplers:
+            next_number += 2
+    # DiffSynth pushes nothing after the last layer: the middle continues from it. See below.
+    layer("mid_block.attentions.0", True)
+    layer("", False)
+    for i, block in enumerate(unet.up_blocks):
+        for j in range(len(block.resnets)):
+            next_number += 1
+            layer(f"up_blocks.{i}.attentions.{j}", hasattr(block, "attentions"))
+        if block.upsamplers:
+            next_number += 1
+    return numbers
+
+
+def to_diffsynth(name: str, numbers: dict[str, int]) -> str:
+    """DiffSynth's name of an extension's tensor, from its name in diffusers' U-Net."""
+    for transformer, number in numbers.items():
+        tensor = name.removeprefix(f"{transformer}.")
+        if tensor == name:
+            continue
+        for ours, theirs in TENSORS.items():
+            if tensor.startswith(ours):
+                return f"blocks.{number}.{theirs}{tensor.removeprefix(ours)}"
+    raise ValueError(f"DiffSynth's layout has no place for {name}.")

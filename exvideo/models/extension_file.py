@@ -1,0 +1,201 @@
+"""An extension's checkpoint: one safetensors file with its tensors and where they come from."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from exvideo.models.diffsynth import temporal_block_numbers, to_diffsynth
+from exvideo.models.extend import extend
+from exvideo.models.svd import ExtendedUNet
+from exvideo.models.trainable import extension_shapes, extension_state
+
+Layout = Literal["exvideo", "diffsynth"]
+TABLE = "positional_embedding.embeddings"
+METADATA_KEY = "exvideo"
+
+
+class ExtensionFileError(ValueError):
+    """A file does not fit; the message names the file and every reason."""
+
+
+class ExtensionMetadata(BaseModel):
+    """What one needs to know to use or to continue an extension."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_id: str | None
+    """Identity of the base's weights (`exvideo.models.base.base_id`); None if unknown."""
+    num_frames: int
+    native_frames: int
+    scaling_factor: float
+    """What latents were multiplied by in training: 0.18215 is SVD's own."""
+    sigma: dict[str, Any]
+    """The training's noise distribution."""
+    step: int | None
+    data_digest: str | None
+    """Digest of the training data's manifest."""
+
+
+def published_metadata(num_frames: int) -> ExtensionMetadata:
+    """What is known of the published weights, whose file says nothing of itself.
+
+    Their training scaled latents by SDXL's factor instead of SVD's.
+    """
+    return ExtensionMetadata(
+        base_id=None,
+        num_frames=num_frames,
+        native_frames=25,
+        scaling_factor=0.13025,
+        sigma={"schedule": "karras", "steps": 1000, "max": 700.0, "min": 0.002, "rho": 7.0},
+        step=None,
+        data_digest=None,
+    )
+
+
+def save_extension(
+    unet: ExtendedUNet,
+    path: str | os.PathLike[str],
+    metadata: ExtensionMetadata,
+    layout: Layout = "exvideo",
+    state: Mapping[str, torch.Tensor] | None = None,
+) -> None:
+    """Write the extension's tensors to one safetensors file.
+
+    Args:
+        layout: `exvideo` names tensors as diffusers does; `diffsynth` as the published file does.
+        state: tensors to write instead of the U-Net's own, such as averages in fp32, by the
+            names of `extension_parameters`.
+    """
+    state = dict(extension_state(unet) if state is None else state)
+    _refuse_misfits(path, _shapes(state), extension_shapes(unet, metadata.num_frames))
+    if layout == "diffsynth":
+        numbers = temporal_block_numbers(unet)
+        state = {to_diffsynth(name, numbers): tensor for name, tensor in state.items()}
+    elif layout != "exvideo":
+        raise ValueError(f"layout is {layout!r}, expected 'exvideo' or 'diffsynth'.")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(
+            {name: tensor.cpu().contiguous() for name, tensor in state.items()},
+            unfinished,
+            metadata={METADATA_KEY: metadata.model_dump_json()},
+        )
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_extension(
+    unet: torch.nn.Module, path: str | os.PathLike[str], base_id: str | None = None
+) -> ExtensionMetadata:
+    """Load an extension over its base, by names and shapes, in either layout.
+
+    A base is extended to the file's number of frames; a U-Net that is extended already must have
+    that number. Nothing is changed before everything fits.
+
+    Args:
+        unet: the base or an extended U-Net, in place; values are cast to its dtype and device.
+        base_id: identity of the U-Net's base, by default what `load_unet` recorded in it. Not
+            compared where either side is unknown.
+
+    Raises:
+        ExtensionFileError: missing or unexpected tensors, wrong shapes, another base, another
+            number of frames, or no safetensors file.
+    """
+    with _open(path) as file:
+        names = list(file.keys())
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+        num_frames = _table_length(path, shapes)
+        metadata = _metadata(path, file.metadata(), num_frames)
+        _refuse_other_base(path, metadata, base_id or getattr(unet.config, "base_id", None))
+        if isinstance(unet, ExtendedUNet) and unet.config.num_frames != num_frames:
+            raise ExtensionFileError(
+                f"{path} is an extension to {num_frames} frames, the U-Net is extended to "
+                f"{unet.config.num_frames}: resize either (exvideo.models.resize)."
+            )
+        in_file = {name: name for name in extension_shapes(unet, num_frames)}
+        if names[0].startswith("blocks."):
+            numbers = temporal_block_numbers(unet)
+            in_file = {name: to_diffsynth(name, numbers) for name in in_file}
+        expected = extension_shapes(unet, num_frames)
+        _refuse_misfits(path, shapes, {in_file[name]: expected[name] for name in expected})
+        if not isinstance(unet, ExtendedUNet):
+            extend(unet, num_frames, native_frames=metadata.native_frames)
+        with torch.no_grad():
+            for name, tensor in extension_state(unet).items():
+                tensor.copy_(file.get_tensor(in_file[name]))
+    return metadata
+
+
+def read_metadata(path: str | os.PathLike[str]) -> ExtensionMetadata:
+    """The metadata of an extension's file, without its tensors."""
+    with _open(path) as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+        return _metadata(path, file.metadata(), _table_length(path, shapes))
+
+
+def _open(path: str | os.PathLike[str]) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise ExtensionFileError(f"{path} can't be read as a safetensors file: {error}") from error
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _table_length(path: Any, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    lengths = {shape[0] for name, shape in shapes.items() if name.endswith(TABLE)}
+    if not lengths:
+        raise ExtensionFileError(f"{path} is no extension: it has no table of positions.")
+    if len(lengths) > 1:
+        raise ExtensionFileError(f"{path} has tables of several lengths: {sorted(lengths)}.")
+    return lengths.pop()
+
+
+def _metadata(path: Any, header: Mapping[str, str] | None, num_frames: int) -> ExtensionMetadata:
+    if not header or METADATA_KEY not in header:
+        return published_metadata(num_frames)
+    try:
+        metadata = ExtensionMetadata.model_validate(json.loads(header[METADATA_KEY]))
+    except ValueError as error:
+        raise ExtensionFileError(f"{path} has metadata that can't be read: {error}") from error
+    if metadata.num_frames != num_frames:
+        raise ExtensionFileError(
+            f"{path} says that it has {metadata.num_frames} frames, its tables have {num_frames}."
+        )
+    return metadata
+
+
+def _refuse_other_base(path: Any, metadata: ExtensionMetadata, base_id: str | None) -> None:
+    if metadata.base_id and base_id and metadata.base_id != base_id:
+        raise ExtensionFileError(
+            f"{path} extends the base {metadata.base_id}, the U-Net's base is {base_id}. If both "
+            f"are the same weights, pass base_id={metadata.base_id!r}."
+        )
+
+
+def _refuse_misfits(
+    path: Any, found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
+) -> None:
+    faults = [f"missing: {name}" for name in expected if name not in found]
+    faults += [f"unexpected: {name}" for name in found if name not in expected]
+    faults += [
+        f"shape of {name}: {list(found[name])} instead of {list(expected[name])}"
+        for name in expected
+        if name in found and tuple(found[name]) != tuple(expected[name])
+    ]
+    if faults:
+        raise ExtensionFileError(
+            f"{path} does not fit the U-Net, {len(faults)} faults:\n  " + "\n  ".join(faults)
+        )
