@@ -16,6 +16,7 @@ from typing import Any
 from upath import UPath
 
 from exvideo.config import Preset, PresetError, data_root, load_preset, parse_override
+from exvideo.errors import InputError
 from exvideo.progress import Progress
 from exvideo.receipt import (
     Figure,
@@ -32,7 +33,7 @@ SUPERVISED = "EXVIDEO_SUPERVISED"
 """Set where a supervisor already watches over this process."""
 
 
-class StageError(Exception):
+class StageError(InputError):
     """A stage cannot do its work; the message says what is wrong, where and what to do."""
 
 
@@ -98,7 +99,7 @@ def main(stage: Stage, argv: Sequence[str] | None = None) -> int:
         preset = _preset(stage, arguments)
         with open_report(stage.name) as progress:
             run_stage(stage, preset, progress)
-    except (PresetError, StageError) as error:
+    except (PresetError, InputError) as error:
         print(f"{stage.name}: {error}", file=sys.stderr)
         return 2
     return 0
