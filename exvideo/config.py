@@ -5,6 +5,7 @@ the key's name before anything starts.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,6 +21,17 @@ from pydantic import (
 )
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-4 is a number, as everyone expects, and not a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
 
 
 class PresetError(ValueError):
@@ -275,7 +287,7 @@ def load_preset(name_or_path: str, overrides: dict[str, Any] | None = None) -> P
         shipped = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
         raise PresetError(f"there is no preset {name_or_path!r}; shipped presets: {shipped}")
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise PresetError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(document, dict):
@@ -293,12 +305,18 @@ def parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise PresetError(f"an override reads key=value, not {text!r}")
-    return key, yaml.safe_load(value)
+    return key, yaml.load(value, _Loader)  # noqa: S506 - a SafeLoader
 
 
 def data_root(preset: Preset) -> str:
     """The folder or URL below which this preset's stages write."""
     return preset.storage.root or os.environ.get("EXVIDEO_HOME") or "outputs"
+
+
+def shipped(path: str) -> str:
+    """A path as it stands, or below the project's root where the file lies only there."""
+    below_root = PRESETS.parent.parent / path
+    return str(below_root) if below_root.exists() and not Path(path).exists() else path
 
 
 def _set(document: dict[str, Any], key: str, value: Any) -> None:

@@ -42,11 +42,15 @@ class SupervisedProcess:
     def wait(self, timeout: float | None = None) -> int:
         return self.process.wait(timeout)
 
-    def end(self) -> int:
-        """End the command and all its descendants; returns the exit code."""
+    def release(self) -> None:
+        """Let go of the lifeline: the command and all its descendants begin to end."""
         if self._held >= 0:
             os.close(self._held)
             self._held = -1
+
+    def end(self) -> int:
+        """End the command and all its descendants; returns the exit code."""
+        self.release()
         try:
             return self.process.wait(GRACE_S + 4)
         except subprocess.TimeoutExpired:

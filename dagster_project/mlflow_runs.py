@@ -1,0 +1,17 @@
+"""End the MLflow runs that a Dagster run has left open."""
+
+import dagster as dg
+
+from dagster_project.preset import PresetResource
+
+
+def settle_mlflow_runs(run: dg.DagsterRun, status: str) -> None:
+    """Give every MLflow run that this Dagster run has opened its end status.
+
+    A training that had finished before the Dagster run failed stays FINISHED.
+    """
+    from exvideo.tracking import settle_runs_of
+
+    config = run.run_config.get("resources", {}).get("preset", {}).get("config", {})
+    preset = PresetResource(**config).load()
+    settle_runs_of(preset, dagster_run_id=run.run_id, status=status)
