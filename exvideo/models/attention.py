@@ -74,7 +74,7 @@ class OneTokenCrossAttention:
 class SkippedLayerNorm(nn.LayerNorm):
     """A norm whose output nobody reads: it keeps its weights and passes its input through."""
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (torch's own name)
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         return input
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from diffusers import (
@@ -16,8 +16,6 @@ from huggingface_hub import snapshot_download
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from exvideo.config import BaseModelConfig, PretrainedBase, RandomBase
-
-Part = TypeVar("Part")
 
 
 class BaseModelError(ValueError):
@@ -98,7 +96,7 @@ def base_id(base: BaseModelConfig) -> str:
     return f"sha256:{_digest(local, ('*.json', f'*{suffix}'))}"
 
 
-def _load(base: BaseModelConfig, part: str, cls: type[Part], dtype: torch.dtype) -> Part:
+def _load(base: BaseModelConfig, part: str, cls: Any, dtype: torch.dtype) -> Any:
     local = folder(base)
     if not (local / part / "config.json").is_file():
         raise BaseModelError(f"{local} has no {part}/config.json.")
@@ -112,7 +110,7 @@ def _load(base: BaseModelConfig, part: str, cls: type[Part], dtype: torch.dtype)
         raise BaseModelError(f"{local / part} can't be loaded: {error}") from error
 
 
-def _random(cls: type[Part], path: Path, seed: int, dtype: torch.dtype) -> Part:
+def _random(cls: Any, path: Path, seed: int, dtype: torch.dtype) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if cls is CLIPVisionModelWithProjection:

@@ -4,7 +4,9 @@ DiffSynth keeps its U-Net as one flat list of blocks, `blocks.<number>.<tensor>`
 and mixtures count as blocks too. The published file holds the temporal attention blocks alone.
 """
 
-from diffusers import UNetSpatioTemporalConditionModel
+from diffusers.models.unets.unet_spatio_temporal_condition import (
+    UNetSpatioTemporalConditionModel,
+)
 
 # diffusers' name below a transformer: DiffSynth's name below a temporal attention block.
 TENSORS = {

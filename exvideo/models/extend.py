@@ -1,6 +1,8 @@
 """One call that extends a video model, whatever its architecture."""
 
-from diffusers import UNetSpatioTemporalConditionModel
+from diffusers.models.unets.unet_spatio_temporal_condition import (
+    UNetSpatioTemporalConditionModel,
+)
 
 from exvideo.models.positions import TableInit
 from exvideo.models.svd import ExtendedUNet, extend_svd, resize_svd

@@ -22,8 +22,15 @@ def pad_frames(x: torch.Tensor) -> torch.Tensor:
 class IdentityConv3d(nn.Conv3d):
     """Dense 3x3x3 convolution over [B, C, T, H, W] that starts as the identity."""
 
-    def __init__(self, channels: int, **factory):
-        super().__init__(channels, channels, kernel_size=3, **factory)
+    bias: torch.Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__(channels, channels, kernel_size=3, device=device, dtype=dtype)
 
     def reset_parameters(self) -> None:
         """Weight zero but for the central tap, which is the unit matrix; bias zero."""

@@ -3,10 +3,12 @@
 from typing import Any
 
 import torch
-from diffusers import UNetSpatioTemporalConditionModel
 from diffusers.models.transformers.transformer_temporal import (
     TransformerSpatioTemporalModel,
     TransformerTemporalModelOutput,
+)
+from diffusers.models.unets.unet_spatio_temporal_condition import (
+    UNetSpatioTemporalConditionModel,
 )
 from torch import nn
 
@@ -52,8 +54,8 @@ class ExtendedTransformer(TransformerSpatioTemporalModel):
     def forward(
         self,
         hidden_states: torch.Tensor,
-        encoder_hidden_states: torch.Tensor | None = None,
-        image_only_indicator: torch.Tensor | None = None,
+        encoder_hidden_states: torch.Tensor,
+        image_only_indicator: torch.Tensor,
         return_dict: bool = True,
     ) -> TransformerTemporalModelOutput | tuple[torch.Tensor]:
         """As the base's: [B*T, C, H, W] to the same shape, context [B*T, 1, D].
@@ -95,7 +97,9 @@ class ExtendedUNet(UNetSpatioTemporalConditionModel):
     """
 
     @classmethod
-    def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any):
+    def from_config(
+        cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any
+    ) -> Any:
         config = dict(config)
         extension = config.pop("extension")
         num_frames = config.pop("num_frames")
