@@ -1,0 +1,71 @@
+"""Shards of known content, written without a model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from upath import UPath
+
+from exvideo.latents.manifest import (
+    Encoding,
+    LatentClip,
+    LatentManifest,
+    Missing,
+    Sidecar,
+    Statistics,
+    manifest_of,
+)
+from exvideo.latents.schema import LatentRow, TensorShapes, arrow_schema
+from exvideo.latents.shard import open_shard, write_sidecar
+
+SHAPES = TensorShapes(latents=(3, 4, 2, 2), image_embeds=(5,), cond_latents=(2, 4, 2, 2))
+ENCODING = Encoding(base_id="random:0", dtype="float32", frames_per_batch=2, noise_augmentations=2)
+
+
+def row(clip_id: str) -> LatentRow:
+    """Noise that `clip_id` determines."""
+    draw = np.random.default_rng(list(clip_id.encode())).standard_normal
+    return LatentRow(
+        clip_id=clip_id,
+        noise_aug_strengths=np.exp(draw(2)).astype("float32"),
+        image_embeds=draw(SHAPES.image_embeds).astype("float16"),
+        cond_latents=draw(SHAPES.cond_latents).astype("float16"),
+        latents=(5 * draw(SHAPES.latents)).astype("float16"),
+    )
+
+
+def clip(clip_id: str, split: str = "train") -> LatentClip:
+    return LatentClip(clip_id=clip_id, split=split, fps=29.97, motion_bucket_id=127)
+
+
+def write_shard(
+    folder: UPath, name: str, clip_ids: Sequence[str], missing: Sequence[str] = ()
+) -> Sidecar:
+    """A finished shard of `row(clip_id)` for every clip."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_shard(folder, name, arrow_schema(SHAPES, ENCODING.model_dump())) as writer:
+        for clip_id in clip_ids:
+            writer.write(row(clip_id))
+    values = np.concatenate([row(c).latents.ravel() for c in clip_ids]) if clip_ids else None
+    sidecar = Sidecar(
+        encoding=ENCODING,
+        shapes=SHAPES,
+        scaling_factor=0.18215,
+        encoded_with={"device": "none"},
+        shard=writer.shard,
+        missing=tuple(Missing(clip_id=it, reason="broken") for it in missing),
+        statistics=None if values is None else statistics_of(values, len(clip_ids)),
+    )
+    write_sidecar(folder, sidecar)
+    return sidecar
+
+
+def statistics_of(values: np.ndarray, rows: int) -> Statistics:
+    exact = values.astype("float64")
+    return Statistics(rows=rows, mean=exact.mean(), std=exact.std(), absmax=np.abs(exact).max())
+
+
+def manifest(folder: UPath, *shards: Sequence[str], held_out: Sequence[str] = ()) -> LatentManifest:
+    """Shards of these clips and the manifest over them."""
+    sidecars = [write_shard(folder, f"shard-{i}", ids) for i, ids in enumerate(shards)]
+    clips = [clip(c, "held_out" if c in held_out else "train") for ids in shards for c in ids]
+    return manifest_of(clips, sidecars, clips_manifest="0" * 64)

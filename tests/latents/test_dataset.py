@@ -1,0 +1,84 @@
+"""The data set gives back what was written, and notices what was not."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from upath import UPath
+
+from exvideo.latents.dataset import LatentClips
+from exvideo.latents.schema import CorruptRowError
+from tests.latents.rows import SHAPES, manifest, row
+
+
+def test_a_clip_comes_back_as_it_was_written(tmp_path):
+    clips = LatentClips(UPath(tmp_path), manifest(UPath(tmp_path), ["a", "b"], ["c"]), "train")
+    sample, written = clips[2], row("c")
+    assert sample["clip_id"] == "c"
+    assert sample["fps"] == torch.tensor(29.97)
+    assert sample["motion_bucket_id"] == 127
+    for name in ("latents", "image_embeds", "cond_latents", "noise_aug_strengths"):
+        assert sample[name].dtype == torch.float32
+        np.testing.assert_array_equal(sample[name], getattr(written, name).astype("float32"))
+    assert sample["latents"].shape == SHAPES.latents
+
+
+def test_a_split_holds_its_clips_ordered_whatever_the_shards(tmp_path):
+    made = manifest(UPath(tmp_path), ["d", "a"], ["c", "b"], held_out=["d", "b"])
+    train = LatentClips(UPath(tmp_path), made, "train")
+    held_out = LatentClips(UPath(tmp_path), made, "held_out")
+    assert [train[i]["clip_id"] for i in range(len(train))] == ["a", "c"]
+    assert [held_out[i]["clip_id"] for i in range(len(held_out))] == ["b", "d"]
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_loader_workers_give_batches(tmp_path, start):
+    clips = LatentClips(UPath(tmp_path), manifest(UPath(tmp_path), ["a", "b"], ["c"]), "train")
+    assert clips[0]["clip_id"] == "a"  # the parent has read before it forks
+    loader = DataLoader(clips, batch_size=3, num_workers=1, multiprocessing_context=start)
+    (batch,) = list(loader)
+    assert batch["clip_id"] == ["a", "b", "c"]
+    assert batch["latents"].shape == (3, *SHAPES.latents)
+
+
+def test_it_is_small_to_send(tmp_path):
+    clips = LatentClips(UPath(tmp_path), manifest(UPath(tmp_path), ["a", "b"]), "train")
+    assert len(pickle.dumps(clips)) < 4096
+
+
+def test_a_flipped_byte_is_noticed(tmp_path):
+    clips = LatentClips(UPath(tmp_path), manifest(UPath(tmp_path), ["a", "b"]), "train")
+    flip_byte_of(tmp_path / "shard-0.parquet", row("b").latents.tobytes())
+    assert clips[0]["clip_id"] == "a"
+    with pytest.raises(CorruptRowError, match=r"shard-0\.parquet, row 1.*checksum"):
+        clips[1]
+
+
+def test_a_shard_in_anothers_place_is_noticed(tmp_path):
+    clips = LatentClips(UPath(tmp_path), manifest(UPath(tmp_path), ["a"], ["b"]), "train")
+    (tmp_path / "shard-1.parquet").replace(tmp_path / "shard-0.parquet")
+    with pytest.raises(CorruptRowError, match="holds clip b, not a"):
+        clips[0]
+
+
+def test_a_row_is_a_row_group_and_pages_carry_checksums(tmp_path):
+    manifest(UPath(tmp_path), ["a", "b", "c"])
+    file = pq.ParquetFile(tmp_path / "shard-0.parquet", page_checksum_verification=True)
+    assert file.num_row_groups == 3
+    assert file.metadata.row_group(0).column(8).compression == "UNCOMPRESSED"
+    assert file.read().num_rows == 3
+    flip_byte_of(tmp_path / "shard-0.parquet", row("b").latents.tobytes())
+    file = pq.ParquetFile(tmp_path / "shard-0.parquet", page_checksum_verification=True)
+    with pytest.raises(OSError, match=r"(?i)crc"):
+        file.read()
+
+
+def flip_byte_of(path: Path, content: bytes) -> None:
+    """Change one bit in the middle of `content`, which the file holds."""
+    stored = bytearray(path.read_bytes())
+    stored[stored.index(content) + len(content) // 2] ^= 1
+    path.write_bytes(stored)

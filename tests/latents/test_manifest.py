@@ -1,0 +1,55 @@
+"""The manifest adds up what the shards hold."""
+
+import numpy as np
+import pytest
+from upath import UPath
+
+from exvideo.errors import InputError
+from exvideo.latents.manifest import Statistics, manifest_of, read_manifest, write_manifest
+from tests.latents.rows import clip, row, statistics_of, write_shard
+
+
+def test_statistics_of_parts_merge_to_those_of_the_whole():
+    parts = [row(c).latents for c in "abc"]
+    merged = Statistics.merged([statistics_of(part, 1) for part in parts])
+    whole = np.concatenate(parts).astype("float64")
+    assert merged.rows == 3
+    assert merged.mean == pytest.approx(whole.mean())
+    assert merged.std == pytest.approx(whole.std())
+    assert merged.absmax == np.abs(whole).max()
+
+
+def test_every_clip_is_a_row_or_missing(tmp_path):
+    sidecars = [
+        write_shard(UPath(tmp_path), "shard-0", ["a"], missing=["b"]),
+        write_shard(UPath(tmp_path), "shard-1", ["c"]),
+    ]
+    made = manifest_of([clip(c) for c in "cba"], sidecars, "digest")
+    assert [it.clip_id for it in made.clips] == ["a", "c"]
+    assert [(it.clip_id, it.reason) for it in made.missing] == [("b", "broken")]
+    assert made.statistics.rows == 2
+
+
+def test_clips_that_are_no_longer_wanted_are_left_out(tmp_path):
+    sidecars = [
+        write_shard(UPath(tmp_path), "shard-0", ["a", "b"], missing=["x"]),
+        write_shard(UPath(tmp_path), "shard-1", ["c"]),
+    ]
+    made = manifest_of([clip("a")], sidecars, "digest")
+    assert [it.clip_id for it in made.clips] == ["a"]
+    assert made.missing == ()
+    assert [it.file for it in made.shards] == ["shard-0.parquet"]
+
+
+def test_nothing_but_missing_clips_is_refused_with_a_reason(tmp_path):
+    sidecars = [write_shard(UPath(tmp_path), "shard-0", [], missing=["a"])]
+    with pytest.raises(InputError, match=r"none of 1 clips.*a: broken"):
+        manifest_of([clip("a")], sidecars, "digest")
+
+
+def test_it_reads_back_and_is_named_by_its_digest(tmp_path):
+    made = manifest_of([clip("a")], [write_shard(UPath(tmp_path), "shard-0", ["a"])], "digest")
+    name, digest = write_manifest(UPath(tmp_path), made)
+    assert name == f"manifest-{digest[:12]}.json"
+    assert read_manifest(UPath(tmp_path) / name) == made
+    assert write_manifest(UPath(tmp_path), made) == (name, digest)

@@ -1,0 +1,67 @@
+"""A shard is finished, wholly, or it is not there."""
+
+import pytest
+from upath import UPath
+
+from exvideo.latents.schema import arrow_schema
+from exvideo.latents.shard import finished_shards, open_shard, read_sidecar, remove_leftovers
+from tests.latents.rows import ENCODING, SHAPES, row, write_shard
+
+SCHEMA = arrow_schema(SHAPES, {})
+
+
+def test_equal_rows_make_equal_bytes(tmp_path):
+    for name in ("one", "two"):
+        write_shard(UPath(tmp_path) / name, "shard-0", ["a", "b"])
+    for file in ("shard-0.parquet", "shard-0.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_an_error_while_writing_leaves_nothing(tmp_path):
+    with (
+        pytest.raises(AttributeError),
+        open_shard(UPath(tmp_path), "shard-0", SCHEMA) as writer,
+    ):
+        [writer.write(it) for it in (row("a"), None)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_without_sidecar_is_not_finished(tmp_path):
+    with open_shard(UPath(tmp_path), "shard-0", SCHEMA) as writer:
+        writer.write(row("a"))
+    assert (tmp_path / "shard-0.parquet").exists()
+    assert finished_shards(UPath(tmp_path), ENCODING) == []
+    assert read_sidecar(UPath(tmp_path), "shard-0") is None
+
+
+def test_finished_shards_are_found_with_their_facts(tmp_path):
+    written = [write_shard(UPath(tmp_path), f"shard-{i}", [c]) for i, c in enumerate("ab")]
+    assert finished_shards(UPath(tmp_path), ENCODING) == written
+    assert read_sidecar(UPath(tmp_path), "shard-1") == written[1]
+
+
+def test_a_truncated_or_absent_shard_is_not_finished(tmp_path):
+    for name in ("shard-0", "shard-1"):
+        write_shard(UPath(tmp_path), name, ["a"])
+    shard = tmp_path / "shard-0.parquet"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    (tmp_path / "shard-1.parquet").unlink()
+    assert finished_shards(UPath(tmp_path), ENCODING) == []
+
+
+def test_another_models_shards_do_not_count(tmp_path):
+    write_shard(UPath(tmp_path), "shard-0", ["a"])
+    other = ENCODING.model_copy(update={"base_id": "another"})
+    assert finished_shards(UPath(tmp_path), other) == []
+
+
+def test_a_folder_that_does_not_exist_holds_no_shards(tmp_path):
+    assert finished_shards(UPath(tmp_path) / "absent", ENCODING) == []
+
+
+def test_parts_of_killed_writers_are_removed_once_their_shard_is_finished(tmp_path):
+    finished = write_shard(UPath(tmp_path), "shard-0", ["a"])
+    for part in ("shard-0.parquet.dead.part", "shard-1.parquet.alive.part"):
+        (tmp_path / part).touch()
+    remove_leftovers(UPath(tmp_path), [finished])
+    assert {it.name for it in tmp_path.glob("*.part")} == {"shard-1.parquet.alive.part"}
