@@ -34,7 +34,7 @@ def test_the_full_preset_is_the_papers_recipe() -> None:
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(overrides: dict, complaint: str) -> None:
-    with pytest.raises(PresetError, match="refused|no section") as refusal:
+    with pytest.raises(PresetError, match=r"refused|no section") as refusal:
         load_preset("tiny", overrides)
     assert complaint in str(refusal.value)
 

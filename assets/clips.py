@@ -1,0 +1,48 @@
+"""Clips of the preset's length and size, cut from the source videos."""
+
+from collections import Counter
+
+import dagster as dg
+
+from assets.metadata import describe, output_file, picture
+from assets.source_videos import source_videos
+from dagster_project.stages import Stages
+
+
+@dg.asset(deps=[source_videos], group_name="data", kinds={"python", "parquet"}, code_version="1")
+def clips(context: dg.AssetExecutionContext, stages: Stages) -> dg.MaterializeResult:
+    """A Parquet manifest of every candidate clip: kept, or rejected with the reason.
+
+    Videos are probed, cut at scenes, cropped and resampled. A file that cannot be decoded costs
+    only itself. Videos that were seen before are not decoded again.
+    """
+    receipt = stages.run(context, "clips")
+    return dg.MaterializeResult(
+        metadata={
+            **describe(stages.preset.load(), receipt),
+            "preview": picture(output_file(stages, "clips", "preview")),
+        },
+        data_version=dg.DataVersion(receipt.digest),
+    )
+
+
+@dg.asset_check(asset=clips, blocking=True)
+def candidates_add_up(stages: Stages) -> dg.AssetCheckResult:
+    """Every video was judged, every candidate is kept or has a reason, and some are kept."""
+    from exvideo.clips.manifest import read_clips
+    from exvideo.sources.manifest import read_source_videos
+
+    candidates = read_clips(output_file(stages, "clips"))
+    videos = {video.video_id for video in read_source_videos(output_file(stages, "source_videos"))}
+    unjudged = videos - {clip.video_id for clip in candidates}
+    outcomes = Counter(clip.reason or clip.status for clip in candidates)
+    kept = [clip for clip in candidates if clip.status == "kept"]
+    unexplained = [c for c in candidates if c.status == "rejected" and not c.reason]
+    return dg.AssetCheckResult(
+        passed=bool(kept) and not unexplained and not unjudged,
+        metadata={
+            "candidates": len(candidates),
+            "videos without a candidate": len(unjudged),
+            **{f"candidates: {outcome}": count for outcome, count in outcomes.items()},
+        },
+    )

@@ -1,0 +1,45 @@
+"""What post-tuning did, to be seen: clips before, in the middle and after, with their flow."""
+
+import dagster as dg
+
+from assets.clips import clips
+from assets.metadata import describe, mlflow_picture, output_file, picture
+from assets.post_tuned_model import post_tuned_model
+from dagster_project.stages import Stages
+
+LEAST_CONTRAST = 0.02
+"""Standard deviation of a clip's pixels in [0, 1] below which it counts as blank."""
+
+
+@dg.asset(
+    deps=[clips, post_tuned_model],
+    group_name="evaluation",
+    kinds={"pytorch", "mlflow"},
+    code_version="1",
+    pool="accelerator",
+)
+def evaluation_grid(context: dg.AssetExecutionContext, stages: Stages) -> dg.MaterializeResult:
+    """A contact sheet and an MP4 of generated clips, RAFT's flow to the right of each frame.
+
+    The same held-out first frames and seeds before, in the middle of and after post-tuning, with
+    flow magnitude and jitter beside them.
+    """
+    receipt = stages.run(context, "evaluation_grid")
+    preset, training = stages.finished("post_tuned_model")
+    run_id = str(training.figures["mlflow_run_id"])
+    return dg.MaterializeResult(
+        metadata={
+            **describe(preset, receipt),
+            "grid": mlflow_picture(preset, run_id, "evaluation/grid.png"),
+            "grid (stored with the event)": picture(output_file(stages, "evaluation_grid", "grid")),
+        },
+        data_version=dg.DataVersion(receipt.digest),
+    )
+
+
+@dg.asset_check(asset=evaluation_grid, blocking=True)
+def grid_is_not_blank(stages: Stages) -> dg.AssetCheckResult:
+    """The generated clips have contrast."""
+    _, receipt = stages.finished("evaluation_grid")
+    contrast = float(receipt.figures["grid contrast"])
+    return dg.AssetCheckResult(passed=contrast > LEAST_CONTRAST, metadata={"contrast": contrast})

@@ -1,0 +1,180 @@
+"""A small road, walked for the tests: its settings, its Dagster over GraphQL, its MLflow."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+SMALL: dict[str, Any] = {
+    "source.rendered_clips": 4,
+    "source.rendered_frames": 24,
+    "clips.num_frames": 12,
+    "clips.max_clips_per_video": 1,
+    "latents.clips_per_shard": 4,
+    "training.steps": 6,
+    "training.warmup_steps": 1,
+    "training.log_every": 1,
+    "training.validate_every": 3,
+    "training.checkpoint_every": 3,
+    "evaluation.clips": 1,
+    "evaluation.sampling_steps": 2,
+    "evaluation.grid_clips": 1,
+    "evaluation.grid_frames": 4,
+}
+
+
+@dataclass
+class Road:
+    """A data root with its settings and, once they are up, its UIs' addresses."""
+
+    home: Path
+    dagster_port: int = field(default_factory=lambda: free_port())
+    mlflow_port: int = field(default_factory=lambda: free_port())
+
+    @property
+    def dagster_url(self) -> str:
+        return f"http://127.0.0.1:{self.dagster_port}"
+
+    @property
+    def mlflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        return {**SMALL, "tracking.ui_url": self.mlflow_url}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER", "EXVIDEO"))}
+        return {**kept, "EXVIDEO_HOME": str(self.home)}
+
+    def command(self, *words: str, **overrides: Any) -> list[str]:
+        """An `exvideo` command line with the small settings."""
+        settings = {**self.overrides, **overrides}
+        sets = [part for k, v in settings.items() for part in ("--set", f"{k}={json.dumps(v)}")]
+        return [sys.executable, "-m", "pipelines.cli", *words, "--preset", "tiny", *sets]
+
+    def start(self, *words: str, **overrides: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*words, **overrides),
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *words: str, **overrides: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words, **overrides),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def receipt(self, stage: str) -> dict[str, Any]:
+        return json.loads((self.home / "tiny" / stage / "receipt.json").read_text())
+
+    def output(self, stage: str, name: str) -> Path:
+        receipt = self.receipt(stage)
+        return self.home / "tiny" / stage / receipt["folder"] / receipt["files"][name]
+
+    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(
+            f"{self.dagster_url}/graphql", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer = json.load(response)
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def launch(self, *assets: str, **overrides: Any) -> str:
+        """Materialize assets as the UI does; returns the Dagster run's id."""
+        config = {"name": "tiny", "overrides": {**self.overrides, **overrides}}
+        answer = self.graphql(
+            """
+            mutation Launch($params: ExecutionParams!) {
+              launchRun(executionParams: $params) {
+                __typename
+                ... on LaunchRunSuccess { run { runId } }
+                ... on PythonError { message }
+                ... on RunConfigValidationInvalid { errors { message } }
+              }
+            }
+            """,
+            params={
+                "selector": {
+                    "repositoryLocationName": "exvideo",
+                    "repositoryName": "__repository__",
+                    "jobName": "whole_road",
+                    "assetSelection": [{"path": [name]} for name in assets],
+                },
+                "runConfigData": {"resources": {"preset": {"config": config}}},
+            },
+        )["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def status(self, run_id: str) -> str:
+        query = "query Q($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+        return self.graphql(query, id=run_id)["runOrError"]["status"]
+
+    def terminate(self, run_id: str, policy: str) -> None:
+        answer = self.graphql(
+            """
+            mutation T($id: String!, $policy: TerminateRunPolicy!) {
+              terminateRun(runId: $id, terminatePolicy: $policy) { __typename }
+            }
+            """,
+            id=run_id,
+            policy=policy,
+        )
+        assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess"
+
+    def mlflow_run(self, dagster_run_id: str) -> Any:
+        """The one MLflow run that a Dagster run has opened, or None."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.home}/mlflow/mlflow.db")
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        runs = client.search_runs(experiments, f"tags.`dagster/run_id` = '{dagster_run_id}'")
+        assert len(runs) <= 1
+        return runs[0] if runs else None
+
+
+def started_by(dagster_run_id: str) -> list[psutil.Process]:
+    """Every living process that a Dagster run has started, however deep or detached."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.environ().get("EXVIDEO_DAGSTER_RUN_ID") == dagster_run_id:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Any, seconds: float, what: str) -> Any:
+    """The condition's first true value; fails where there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.25)
+    return value

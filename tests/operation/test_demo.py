@@ -1,0 +1,64 @@
+"""The demo walks the whole road through Dagster, and a second time does nothing anew."""
+
+import subprocess
+import time
+
+from mlflow import MlflowClient
+
+from exvideo.receipt import Receipt
+from pipelines.cli import STAGES
+from tests.operation.road import Road
+
+
+def test_every_stage_leaves_a_receipt_whose_files_exist(
+    road: Road, demo: subprocess.CompletedProcess[str]
+) -> None:
+    for stage in STAGES:
+        receipt = Receipt.model_validate(road.receipt(stage))
+        for name in receipt.files:
+            assert road.output(stage, name).stat().st_size > 0
+
+
+def test_it_ends_by_saying_where_the_results_lie(
+    road: Road, demo: subprocess.CompletedProcess[str]
+) -> None:
+    for place in (
+        road.output("evaluation_grid", "grid"),
+        road.output("evaluation_grid", "video"),
+        road.output("post_tuned_model", "extension"),
+    ):
+        assert str(place) in demo.stdout
+    assert road.mlflow_url in demo.stdout
+    assert "make ui" in demo.stdout
+
+
+def test_a_second_demo_skips_what_is_up_to_date_within_a_minute(
+    road: Road, demo: subprocess.CompletedProcess[str]
+) -> None:
+    receipts = {stage: road.receipt(stage) for stage in STAGES}
+    started = time.monotonic()
+    again = road.run("demo")
+    assert again.returncode == 0, again.stderr[-4000:]
+    assert time.monotonic() - started < 60
+    assert {stage: road.receipt(stage) for stage in STAGES} == receipts
+
+
+def test_mlflow_holds_one_finished_run_that_leads_to_dagster_and_to_the_data(
+    road: Road, demo: subprocess.CompletedProcess[str]
+) -> None:
+    client = MlflowClient(f"sqlite:///{road.home}/mlflow/mlflow.db")
+    experiment = client.get_experiment_by_name("exvideo-tiny")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["training.steps"] == "6"
+    assert run.data.tags["dagster/run_id"]
+    [dataset_input] = run.inputs.dataset_inputs
+    manifest = road.receipt("latent_shards")["digest"]
+    assert manifest.startswith(dataset_input.dataset.digest)
+    steps = [point.step for point in client.get_metric_history(run.info.run_id, "train/loss")]
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert any(name.startswith("system/") for name in run.data.metrics)
+    assert any(name.startswith("eval/") for name in run.data.metrics)
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id, "evaluation")}
+    assert "evaluation/grid.png" in artifacts
