@@ -1,0 +1,137 @@
+"""From a clip's frames to its latent row: VAE means, CLIP embedding, noised first frames."""
+
+import hashlib
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLTemporalDecoder
+from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
+    _resize_with_antialiasing,
+)
+from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+from exvideo.config import BaseModelConfig
+from exvideo.latents.manifest import Encoding
+from exvideo.latents.schema import DTYPE, LatentRow, TensorShapes
+from exvideo.models import load_image_encoder, load_vae
+
+NOISE_AUG_MEAN, NOISE_AUG_STD = -3.0, 0.5
+"""ln(strength) ~ N(mean, std^2): SVD's noise on the conditioning frame."""
+
+CLIP_SIZE = 224
+"""The side that diffusers' pipeline resizes to, whatever the image encoder."""
+
+
+class NotFiniteError(ValueError):
+    """A tensor came out with values that are not finite, or that float16 cannot hold."""
+
+
+class ClipEncoder:
+    """A base model's VAE and CLIP image encoder, ready to encode clips."""
+
+    def __init__(self, base: BaseModelConfig, encoding: Encoding, device: torch.device) -> None:
+        self.device = device
+        self.frames_per_batch = encoding.frames_per_batch
+        self.noise_augmentations = encoding.noise_augmentations
+        self.vae = load_vae(base, getattr(torch, encoding.dtype)).to(device).eval()
+        # One frame a clip: precision costs nothing here.
+        self.image_encoder, self.processor = load_image_encoder(base, torch.float32)
+        self.image_encoder.to(device).eval()
+
+    @property
+    def scaling_factor(self) -> float:
+        return float(self.vae.config.scaling_factor)
+
+    def shapes(self, num_frames: int, height: int, width: int) -> TensorShapes:
+        """Shapes of the rows of clips of this size."""
+        downscale = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        latent = (self.vae.config.latent_channels, height // downscale, width // downscale)
+        return TensorShapes(
+            latents=(num_frames, *latent),
+            image_embeds=(self.image_encoder.config.projection_dim,),
+            cond_latents=(self.noise_augmentations, *latent),
+        )
+
+    @torch.inference_mode()
+    def encode(self, clip_id: str, frames: np.ndarray) -> LatentRow:
+        """The row of a clip, frames uint8 [T,H,W,3].
+
+        Equal ids and frames give equal rows: the noise is drawn from the clip's id.
+
+        Raises `NotFiniteError` where a tensor has values that cannot be stored.
+        """
+        pixels = to_pixels(torch.from_numpy(frames).to(self.device))
+        strengths, noise = draw_noise(clip_id, self.noise_augmentations, tuple(pixels.shape[1:]))
+        noised = pixels[:1] + (strengths[:, None, None, None] * noise).to(self.device)
+        embeds = image_embeds(pixels[:1], self.image_encoder, self.processor)[0]
+        return LatentRow(
+            clip_id=clip_id,
+            noise_aug_strengths=strengths.numpy(),
+            image_embeds=_stored("image_embeds", embeds),
+            cond_latents=_stored("cond_latents", self._means(noised)),
+            latents=_stored("latents", self._means(pixels)),
+        )
+
+    def _means(self, pixels: torch.Tensor) -> torch.Tensor:
+        batches = pixels.split(self.frames_per_batch)
+        return torch.cat([posterior_means(batch, self.vae) for batch in batches])
+
+
+def to_pixels(frames: torch.Tensor) -> torch.Tensor:
+    """uint8 [T,H,W,3] to float32 [T,3,H,W] in [-1, 1]."""
+    return frames.permute(0, 3, 1, 2).float() / 255 * 2 - 1
+
+
+def posterior_means(pixels: torch.Tensor, vae: AutoencoderKLTemporalDecoder) -> torch.Tensor:
+    """Raw posterior means [T,C,h,w] of pixels [T,3,H,W] in [-1, 1].
+
+    Not times the scaling factor: that is what conditions the U-Net, and the factor is a property
+    of the model and not of the data.
+    """
+    return vae.encode(pixels.to(vae.dtype)).latent_dist.mean
+
+
+def image_embeds(
+    pixels: torch.Tensor,
+    image_encoder: CLIPVisionModelWithProjection,
+    processor: CLIPImageProcessor,
+) -> torch.Tensor:
+    """CLIP's projected embeddings [B,D] of pixels [B,3,H,W] in [-1, 1].
+
+    Prepared as diffusers' `StableVideoDiffusionPipeline` does: resized with antialiasing while
+    in [-1, 1], then normalised.
+    """
+    resized = _resize_with_antialiasing(pixels, (CLIP_SIZE, CLIP_SIZE))
+    prepared = processor(
+        images=(resized + 1) / 2,
+        do_normalize=True,
+        do_center_crop=False,
+        do_resize=False,
+        do_rescale=False,
+        return_tensors="pt",
+    ).pixel_values
+    return image_encoder(prepared.to(image_encoder.device, image_encoder.dtype)).image_embeds
+
+
+def draw_noise(
+    clip_id: str, count: int, shape: tuple[int, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A clip's own noise: strengths [count] and unit noise [count, *shape], on the CPU."""
+    seed = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8])
+    generator = torch.Generator().manual_seed(seed)
+    normal = torch.randn(count, generator=generator)
+    noise = torch.randn((count, *shape), generator=generator)
+    return (NOISE_AUG_MEAN + NOISE_AUG_STD * normal).exp(), noise
+
+
+def _stored(name: str, tensor: torch.Tensor) -> np.ndarray:
+    """The tensor as it is stored; raises `NotFiniteError`."""
+    stored = tensor.float().cpu().numpy()
+    with np.errstate(over="ignore"):
+        stored = stored.astype(DTYPE)
+    broken = np.count_nonzero(~np.isfinite(stored))
+    if broken:
+        raise NotFiniteError(
+            f"{broken} of {stored.size} values of {name} are not finite in {DTYPE.name}"
+        )
+    return stored
