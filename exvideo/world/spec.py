@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# 127, SVD's default, is then 2 px a frame at 64x64; 255 is reached at 4 px a frame.
-_BUCKETS_PER_SHORT_SIDE = 64.0 * 64.0
+# 127, SVD's default, is then 1 px a frame at 64x64, and 255 is reached at 2 px a frame.
+_BUCKETS_PER_SHORT_SIDE = 128.0 * 64.0
 _MAX_BUCKET = 255
 
 
@@ -84,13 +84,13 @@ def random_spec(
     """Draw a clip over `photographs`; the same arguments give the same clip.
 
     `speed` is the background's mean motion from one frame to the next at `fps`, as a fraction of
-    the frame's short side (1/32 is 2 px at 64x64); without it, it is drawn uniformly from 0.004 to
-    0.05. Nearer layers are faster. Pass the `fps` at which the clip will be rendered.
+    the frame's short side (1/64 is 1 px at 64x64); without it, it is drawn uniformly from 0.004 to
+    0.03. Nearer layers are faster. Pass the `fps` at which the clip will be rendered.
     """
     if not photographs:
         raise ValueError("random_spec needs at least one photograph")
     rng = np.random.default_rng(seed)
-    drawn = float(rng.uniform(0.004, 0.05))
+    drawn = float(rng.uniform(0.004, 0.03))
     speed = drawn if speed is None else speed
     pan, growth = _camera_motion(rng, speed)
     return WorldClip(
