@@ -1,0 +1,1 @@
+"""Source videos: where files come from, and the manifest that lists them."""

@@ -1,0 +1,192 @@
+"""A process of its own for decoding, so that a broken file costs only itself."""
+
+import multiprocessing
+import os
+import re
+import resource
+import signal
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from upath import UPath
+
+from exvideo.video.local_copy import local_copy
+
+Item = TypeVar("Item")
+
+DAMAGE = re.compile(r"error while decoding|is too large|concealing|corrupt|Invalid NAL")
+"""What FFmpeg says when it goes on over damage and invents the missing pixels."""
+
+START_S = 120.0
+"""What a fresh process may take to import its libraries on a busy machine."""
+
+MEMORY_BYTES = 8 << 30
+"""A damaged header may ask for any amount: beyond this, the process aborts instead of swapping."""
+
+
+class DecodeError(Exception):
+    """A file cannot be decoded."""
+
+    def __init__(self, path: Path | UPath, reason: str, permanent: bool = True) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+        self.permanent = permanent
+        """False where the machine may be at fault, so that another try may go well."""
+
+
+@dataclass(frozen=True)
+class _Child:
+    process: SpawnProcess
+    connection: Connection
+
+
+class Decoder:
+    """Runs generators over video files in a child process, which is replaced when it dies.
+
+    A context manager, for one thread at a time.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        """`timeout_s` is what a file may take to give its next item."""
+        self._timeout_s = timeout_s
+        self._child: _Child | None = None
+        self._stderr = tempfile.NamedTemporaryFile(prefix="decoder-")  # noqa: SIM115
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+        self._stderr.close()
+
+    def stream(
+        self, function: Callable[..., Iterator[Item]], path: Path | UPath, *arguments: Any
+    ) -> Iterator[Item]:
+        """The items of `function(path, *arguments)`; the function must stand in a module.
+
+        A file that is not local is fetched first. Raises `DecodeError` where the file is gone,
+        its decoding fails, takes too long or aborts its process, and after the last item where
+        the decoder has gone on over damage.
+        """
+        try:
+            with local_copy(UPath(path)) as file:
+                yield from self._stream(function, file, arguments)
+        except FileNotFoundError:
+            raise DecodeError(path, "the file is gone", permanent=False) from None
+
+    def _stream(
+        self, function: Callable[..., Iterator[Item]], path: Path, arguments: tuple[Any, ...]
+    ) -> Iterator[Item]:
+        child = self._child or self._start()
+        os.truncate(self._stderr.name, 0)
+        answered = False
+        try:
+            child.connection.send((function, path, arguments))
+            while True:
+                kind, value = self._receive(child, path)
+                if kind != "item":
+                    break
+                yield value
+            answered = True
+        finally:
+            if not answered:
+                self._stop()
+        if kind == "bug":
+            raise RuntimeError(f"decoding {path} failed in our own code:\n{value}")
+        said = self._said()
+        if kind == "error":
+            raise DecodeError(path, f"{_plain(value)} ({said[-1]})" if said else _plain(value))
+        if damage := [line for line in said if DAMAGE.search(line)]:
+            raise DecodeError(path, f"damaged ({damage[0]})")
+
+    def _start(self) -> _Child:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self._stderr.name), daemon=True)
+        process.start()
+        # Only the child holds its end now, so its death reads as the end of the file.
+        theirs.close()
+        self._child = _Child(process, ours)
+        try:
+            ready = ours.poll(START_S) and ours.recv() == "ready"
+        except EOFError:
+            ready = False
+        if not ready:
+            said = "\n".join(self._said())
+            self._stop()
+            raise RuntimeError(f"the decoding process does not start:\n{said}")
+        return self._child
+
+    def _stop(self) -> None:
+        if self._child is not None:
+            self._child.process.kill()
+            self._child.process.join()
+            self._child.connection.close()
+            self._child = None
+
+    def _receive(self, child: _Child, path: Path) -> tuple[str, Any]:
+        if not child.connection.poll(self._timeout_s):
+            reason = f"no frame within {self._timeout_s:g} s"
+            raise DecodeError(path, reason, permanent=False)
+        try:
+            return child.connection.recv()
+        except (EOFError, ConnectionResetError):
+            child.process.join()
+            code = child.process.exitcode or 0
+            ending = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            said = self._said()
+            reason = f"the decoder's process ended by {ending}" + (f" ({said[-1]})" if said else "")
+            # Nobody but the system or a person sends SIGKILL: memory, most often.
+            raise DecodeError(path, reason, permanent=code != -signal.SIGKILL) from None
+
+    def _said(self) -> list[str]:
+        text = Path(self._stderr.name).read_text(errors="replace")
+        return [_plain(line) for line in text.splitlines() if line.strip()]
+
+
+def _plain(message: str) -> str:
+    """A message's first line without clocks, source files and addresses: what always is equal."""
+    line = message.strip().partition("\n")[0]
+    return re.sub(r" @ 0x[0-9a-f]+", "", re.sub(r"^(\[[\d:]+\] \S+ )+", "", line))
+
+
+def _serve(connection: Connection, stderr: str) -> None:
+    """The child's life: one request after the other until the parent is gone."""
+    # FFmpeg complains on the process's own stderr; appending lets the parent empty the file.
+    os.dup2(os.open(stderr, os.O_WRONLY | os.O_APPEND), 2)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
+
+    import decord
+
+    decord.logging.set_level(decord.logging.ERROR)
+    connection.send("ready")
+    while True:
+        try:
+            function, path, arguments = connection.recv()
+        except EOFError:
+            return
+        try:
+            for item in function(path, *arguments):
+                connection.send(("item", item))
+            answer: tuple[str, Any] = ("end", None)
+        except (decord.DECORDError, RuntimeError, AssertionError, EOFError, OSError) as error:
+            # decord raises all of these for what is wrong with a file.
+            answer = ("error", str(error))
+        except Exception:
+            answer = ("bug", traceback.format_exc())
+        connection.send(answer)

@@ -1,0 +1,62 @@
+"""Stage 2: candidate clips of the source videos, kept or rejected for a reason.
+
+python -m pipelines.clips --preset tiny --set clips.workers=4
+"""
+
+import sys
+from collections import Counter
+from typing import Any
+
+from exvideo.config import Preset
+from exvideo.receipt import Figure, write_atomically
+from pipelines.stage import Job, Outcome, Stage, main
+
+
+def run(job: Job) -> Outcome:
+    """Cut the source videos into clips and write their manifest."""
+    from exvideo.clips.curate import check_some_kept, curate
+    from exvideo.clips.manifest import write_clips
+    from exvideo.clips.preview import contact_sheet
+    from exvideo.sources.manifest import read_source_videos
+    from exvideo.video.decoder import Decoder
+
+    sources = job.inputs["source_videos"]
+    config = job.preset.clips
+    videos = read_source_videos(sources.file("manifest"))
+    clips = curate(videos, sources.folder, config, job.output / "videos", job.progress)
+    manifest = write_clips(job.output, clips)
+    check_some_kept(clips, config)
+    preview = manifest.name.replace("manifest", "preview").replace(".parquet", ".png")
+    with Decoder(config.decode_timeout_s) as decoder:
+        sheet = contact_sheet(clips, sources.folder, decoder)
+    write_atomically(job.output / preview, sheet)
+    files = {"manifest": manifest.name, "preview": preview}
+    return Outcome(manifest.digest, files, _figures(clips))
+
+
+def sections(preset: Preset) -> Any:
+    """What the clips depend on: neither how many are cut at a time, nor how long that may take."""
+    return preset.clips.model_dump(exclude={"workers", "decode_timeout_s"})
+
+
+def _figures(clips: list[Any]) -> dict[str, Figure]:
+    kept = [clip for clip in clips if clip.status == "kept"]
+    figures: dict[str, Figure] = {
+        "videos": len({clip.video_id for clip in clips}),
+        "candidates": len(clips),
+        "clips kept": len(kept),
+        "clips held out": sum(clip.split == "held_out" for clip in kept),
+        "seconds of video": round(sum(clip.num_frames / clip.fps for clip in kept), 1),
+    }
+    reasons = Counter(clip.reason_kind for clip in clips if clip.status == "rejected")
+    for kind, count in sorted(reasons.items()):
+        figures[f"rejected: {kind}"] = count
+    return figures
+
+
+STAGE = Stage(
+    name="clips", version=1, inputs=("source_videos",), sections=sections, run=run, grows=True
+)
+
+if __name__ == "__main__":
+    sys.exit(main(STAGE))

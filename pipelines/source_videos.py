@@ -1,0 +1,76 @@
+"""Stage 1: real video files, wherever the preset says they come from, listed in a manifest.
+
+python -m pipelines.source_videos --preset tiny
+"""
+
+import sys
+from collections import Counter
+from typing import Any
+
+from exvideo.config import EmbeddedSource, LocalSource, OpenSoraPlanSource, Preset
+from exvideo.receipt import Figure
+from pipelines.stage import Job, Outcome, Stage, main
+
+
+def run(job: Job) -> Outcome:
+    """Collect the source videos and write their manifest."""
+    from exvideo.sources.manifest import write_source_videos
+
+    videos = _collect(job)
+    manifest = write_source_videos(job.output, videos)
+    return Outcome(manifest.digest, {"manifest": manifest.name}, _figures(videos))
+
+
+def sections(preset: Preset) -> Any:
+    """What the source files depend on."""
+    return preset.source.model_dump()
+
+
+def fingerprint(preset: Preset) -> str:
+    """The listing of the user's own videos; other sources never change."""
+    from exvideo.sources.local import local_fingerprint
+
+    if isinstance(preset.source, LocalSource):
+        return local_fingerprint(preset.source.paths)
+    return ""
+
+
+def _collect(job: Job) -> list[Any]:
+    match job.preset.source:
+        case EmbeddedSource() as source:
+            from exvideo.sources.embedded import collect_embedded
+
+            return collect_embedded(source, job.output, job.scratch, job.progress)
+        case LocalSource() as source:
+            from exvideo.sources.local import collect_local
+
+            return collect_local(source.paths, job.output, job.progress)
+        case OpenSoraPlanSource() as source:
+            from exvideo.sources.open_sora_plan import collect_open_sora_plan
+
+            return collect_open_sora_plan(source, job.output, job.scratch, job.progress)
+
+
+def _figures(videos: list[Any]) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {
+        "videos": len({video.video_id for video in videos}),
+        "files": len(videos),
+        "megabytes": round(sum(video.size_bytes for video in videos) / 1e6, 1),
+    }
+    for source, count in sorted(Counter(video.source for video in videos).items()):
+        figures[f"files from {source}"] = count
+    return figures
+
+
+STAGE = Stage(
+    name="source_videos",
+    version=1,
+    inputs=(),
+    sections=sections,
+    run=run,
+    grows=True,
+    fingerprint=fingerprint,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(STAGE))
