@@ -20,6 +20,7 @@ from exvideo.models.extension_file import (
 )
 from exvideo.models.trainable import (
     extension_parameters,
+    extension_shapes,
     extension_state,
     freeze_base,
     trainable_parameters,
@@ -34,6 +35,7 @@ __all__ = [
     "configure_attention",
     "extend",
     "extension_parameters",
+    "extension_shapes",
     "extension_state",
     "freeze_base",
     "load_extension",

@@ -4,8 +4,8 @@ from functools import partial
 from typing import Literal
 
 from diffusers.models.attention import Attention, FeedForward
+from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.resnet import ResnetBlock2D, TemporalResnetBlock
-from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from exvideo.models.identity_conv import IdentityConv3d
@@ -15,7 +15,7 @@ CheckpointPolicy = Literal["none", "block", "part"]
 PARTS = (ResnetBlock2D, TemporalResnetBlock, Attention, FeedForward, IdentityConv3d)
 
 
-def checkpoint_activations(unet: nn.Module, policy: CheckpointPolicy) -> None:
+def checkpoint_activations(unet: ModelMixin, policy: CheckpointPolicy) -> None:
     """Set which activations `unet` keeps for its backward pass. Results do not change.
 
     - `none`: all of them; the fastest, and the largest.
@@ -38,4 +38,4 @@ def checkpoint_activations(unet: nn.Module, policy: CheckpointPolicy) -> None:
             # The wrapped forward lives on the instance, over the class's own.
             vars(module).pop("forward", None)
             if policy == "part":
-                module.forward = partial(checkpoint, module.forward, use_reentrant=False)
+                vars(module)["forward"] = partial(checkpoint, module.forward, use_reentrant=False)

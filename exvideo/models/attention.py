@@ -1,6 +1,7 @@
 """How attention is computed: its kernel, and the exact shortcut for a context of one token."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock, TemporalBasicTransformerBlock
@@ -71,6 +72,9 @@ class OneTokenCrossAttention:
         return attended.expand(-1, hidden_states.shape[1], -1)
 
 
+KERNELS: dict[str, Callable[[], Any]] = {"sdpa": AttnProcessor2_0, "flash_attn": FlashAttention}
+
+
 class SkippedLayerNorm(nn.LayerNorm):
     """A norm whose output nobody reads: it keeps its weights and passes its input through."""
 
@@ -94,14 +98,17 @@ def configure_attention(
         kernel: `sdpa` is torch's scaled dot product attention; `flash_attn` the package.
         one_token_shortcut: exact wherever the context is one token, as in SVD.
     """
-    processor = {"sdpa": AttnProcessor2_0, "flash_attn": FlashAttention}[kernel]()
+    if kernel not in KERNELS:
+        raise ValueError(f"kernel is {kernel!r}, expected one of {sorted(KERNELS)}.")
+    processor = KERNELS[kernel]()
+    one_token: Any = OneTokenCrossAttention()
     for block in unet.modules():
         if not isinstance(block, BasicTransformerBlock | TemporalBasicTransformerBlock):
             continue
         block.attn1.set_processor(processor)
         if block.attn2 is None:
             continue
-        block.attn2.set_processor(OneTokenCrossAttention() if one_token_shortcut else processor)
+        block.attn2.set_processor(one_token if one_token_shortcut else processor)
         block.norm2.__class__ = SkippedLayerNorm if one_token_shortcut else nn.LayerNorm
         if one_token_shortcut:
             for unused in (block.norm2, block.attn2.to_q, block.attn2.to_k):

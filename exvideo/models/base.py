@@ -13,12 +13,14 @@ from diffusers import (
     UNetSpatioTemporalConditionModel,
 )
 from huggingface_hub import snapshot_download
+from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from exvideo.config import BaseModelConfig, PretrainedBase, RandomBase
+from exvideo.errors import InputError
 
 
-class BaseModelError(ValueError):
+class BaseModelError(InputError):
     """A base model can't be loaded; the message says what is missing and where."""
 
 
@@ -114,10 +116,11 @@ def _random(cls: Any, path: Path, seed: int, dtype: torch.dtype) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if cls is CLIPVisionModelWithProjection:
-            model = cls(CLIPVisionConfig.from_pretrained(path))
+            model: nn.Module = cls(CLIPVisionConfig.from_pretrained(path))
         else:
             model = cls.from_config(cls.load_config(path))
-    return model.to(dtype).eval()
+    # The plain method: diffusers' own warns of casts even where it has nothing to keep in fp32.
+    return nn.Module.to(model, dtype).eval()
 
 
 def _is_repository(path: str) -> bool:

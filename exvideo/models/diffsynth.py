@@ -4,6 +4,8 @@ DiffSynth keeps its U-Net as one flat list of blocks, `blocks.<number>.<tensor>`
 and mixtures count as blocks too. The published file holds the temporal attention blocks alone.
 """
 
+from typing import Any
+
 from diffusers.models.unets.unet_spatio_temporal_condition import (
     UNetSpatioTemporalConditionModel,
 )
@@ -36,28 +38,31 @@ def temporal_block_numbers(unet: UNetSpatioTemporalConditionModel) -> dict[str, 
     (push, spatial, push, temporal, mix). On the way down each layer and each downsampler is
     followed by a push; on the way up each layer is preceded by a pop.
     """
-    numbers = {}
+    numbers: dict[str, int] = {}
     next_number = 0
 
-    def layer(name: str, has_attention: bool) -> None:
+    def layer(transformer: str | None) -> None:
         nonlocal next_number
-        if has_attention:
-            numbers[name] = next_number + 7
-        next_number += 9 if has_attention else 4
+        if transformer:
+            numbers[transformer] = next_number + 7
+        next_number += 9 if transformer else 4
 
-    for i, block in enumerate(unet.down_blocks):
+    down_blocks: Any = unet.down_blocks
+    up_blocks: Any = unet.up_blocks
+    for i, block in enumerate(down_blocks):
         for j in range(len(block.resnets)):
-            layer(f"down_blocks.{i}.attentions.{j}", hasattr(block, "attentions"))
+            attends = hasattr(block, "attentions")
+            layer(f"down_blocks.{i}.attentions.{j}" if attends else None)
             next_number += 1
         if block.downsamplers:
             next_number += 2
-    # DiffSynth pushes nothing after the last layer: the middle continues from it. See below.
-    layer("mid_block.attentions.0", True)
-    layer("", False)
-    for i, block in enumerate(unet.up_blocks):
+    layer("mid_block.attentions.0")
+    layer(None)
+    for i, block in enumerate(up_blocks):
         for j in range(len(block.resnets)):
+            attends = hasattr(block, "attentions")
             next_number += 1
-            layer(f"up_blocks.{i}.attentions.{j}", hasattr(block, "attentions"))
+            layer(f"up_blocks.{i}.attentions.{j}" if attends else None)
         if block.upsamplers:
             next_number += 1
     return numbers

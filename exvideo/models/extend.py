@@ -29,9 +29,9 @@ def extend(
     """
     if not isinstance(unet, UNetSpatioTemporalConditionModel):
         raise TypeError(f"There is no extension for {type(unet).__name__}.")
-    extend_svd(unet, num_frames, table_init=table_init, native_frames=native_frames)
-    freeze_base(unet)
-    return unet
+    extended = extend_svd(unet, num_frames, table_init=table_init, native_frames=native_frames)
+    freeze_base(extended)
+    return extended
 
 
 def resize(unet: ExtendedUNet, num_frames: int) -> ExtendedUNet:

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from diffusers.models.unets.unet_spatio_temporal_condition import (
+    UNetSpatioTemporalConditionModel,
+)
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from exvideo.errors import InputError
 from exvideo.models.diffsynth import temporal_block_numbers, to_diffsynth
 from exvideo.models.extend import extend
 from exvideo.models.svd import ExtendedUNet
@@ -21,7 +25,7 @@ TABLE = "positional_embedding.embeddings"
 METADATA_KEY = "exvideo"
 
 
-class ExtensionFileError(ValueError):
+class ExtensionFileError(InputError):
     """A file does not fit; the message names the file and every reason."""
 
 
@@ -95,7 +99,9 @@ def save_extension(
 
 
 def load_extension(
-    unet: torch.nn.Module, path: str | os.PathLike[str], base_id: str | None = None
+    unet: UNetSpatioTemporalConditionModel,
+    path: str | os.PathLike[str],
+    base_id: str | None = None,
 ) -> ExtensionMetadata:
     """Load an extension over its base, by names and shapes, in either layout.
 
@@ -112,21 +118,21 @@ def load_extension(
             number of frames, or no safetensors file.
     """
     with _open(path) as file:
-        names = list(file.keys())
+        names = _names(file)
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
         num_frames = _table_length(path, shapes)
         metadata = _metadata(path, file.metadata(), num_frames)
-        _refuse_other_base(path, metadata, base_id or getattr(unet.config, "base_id", None))
-        if isinstance(unet, ExtendedUNet) and unet.config.num_frames != num_frames:
+        _refuse_other_base(path, metadata, base_id or unet.config.get("base_id"))
+        if isinstance(unet, ExtendedUNet) and unet.config["num_frames"] != num_frames:
             raise ExtensionFileError(
                 f"{path} is an extension to {num_frames} frames, the U-Net is extended to "
-                f"{unet.config.num_frames}: resize either (exvideo.models.resize)."
+                f"{unet.config['num_frames']}: resize either (exvideo.models.resize)."
             )
-        in_file = {name: name for name in extension_shapes(unet, num_frames)}
+        expected = extension_shapes(unet, num_frames)
+        in_file = {name: name for name in expected}
         if names[0].startswith("blocks."):
             numbers = temporal_block_numbers(unet)
-            in_file = {name: to_diffsynth(name, numbers) for name in in_file}
-        expected = extension_shapes(unet, num_frames)
+            in_file = {name: to_diffsynth(name, numbers) for name in expected}
         _refuse_misfits(path, shapes, {in_file[name]: expected[name] for name in expected})
         if not isinstance(unet, ExtendedUNet):
             extend(unet, num_frames, native_frames=metadata.native_frames)
@@ -139,7 +145,7 @@ def load_extension(
 def read_metadata(path: str | os.PathLike[str]) -> ExtensionMetadata:
     """The metadata of an extension's file, without its tensors."""
     with _open(path) as file:
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in _names(file)}
         return _metadata(path, file.metadata(), _table_length(path, shapes))
 
 
@@ -148,6 +154,10 @@ def _open(path: str | os.PathLike[str]) -> Any:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
         raise ExtensionFileError(f"{path} can't be read as a safetensors file: {error}") from error
+
+
+def _names(file: Any) -> list[str]:
+    return list(file.keys())
 
 
 def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """Stable Video Diffusion's U-Net, extended to longer clips (ExVideo, section 3)."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from diffusers.models.transformers.transformer_temporal import (
@@ -27,6 +28,7 @@ class ExtendedTransformer(TransformerSpatioTemporalModel):
 
     positional_embedding: PositionTable
     positional_conv: nn.Module
+    _gradient_checkpointing_func: Callable[..., torch.Tensor]
 
     def temporal_part(
         self,
@@ -51,7 +53,7 @@ class ExtendedTransformer(TransformerSpatioTemporalModel):
         x = x.permute(0, 2, 3, 4, 1).reshape(batch * frames, height * width, -1)
         return temporal_block(x, num_frames=frames, encoder_hidden_states=time_context)
 
-    def forward(
+    def forward(  # type: ignore[override]  # the U-Net always passes all three
         self,
         hidden_states: torch.Tensor,
         encoder_hidden_states: torch.Tensor,
@@ -112,12 +114,14 @@ class ExtendedUNet(UNetSpatioTemporalConditionModel):
 
 def transformers(unet: nn.Module) -> dict[str, TransformerSpatioTemporalModel]:
     """The spatio-temporal transformers by their names, in the order of the forward pass."""
-    down, mid, up = [], [], []
-    for name, module in unet.named_modules():
-        if isinstance(module, TransformerSpatioTemporalModel):
-            part = {"down_blocks": down, "mid_block": mid, "up_blocks": up}[name.split(".")[0]]
-            part.append((name, module))
-    return dict(down + mid + up)
+    found = {
+        name: module
+        for name, module in unet.named_modules()
+        if isinstance(module, TransformerSpatioTemporalModel)
+    }
+    # The U-Net registers its middle after its way up.
+    order = ["down_blocks", "mid_block", "up_blocks"]
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0].split(".")[0])))
 
 
 def initial_table(
@@ -138,9 +142,9 @@ def extend_svd(
     """Extend `unet` in place to clips of `num_frames` frames; see `exvideo.models.extend`."""
     if isinstance(unet, ExtendedUNet):
         raise ValueError(
-            f"The U-Net is already extended to {unet.config.num_frames} frames: use resize."
+            f"The U-Net is already extended to {unet.config['num_frames']} frames: use resize."
         )
-    native_frames = native_frames or unet.config.num_frames
+    native_frames = native_frames or unet.config["num_frames"]
     positions = native_positions(num_frames, native_frames, table_init)
     for transformer in transformers(unet).values():
         weight = transformer.proj_in.weight
@@ -156,14 +160,14 @@ def extend_svd(
         num_frames=num_frames,
         extension={"native_frames": native_frames, "table_init": table_init},
     )
-    return unet
+    return cast(ExtendedUNet, unet)
 
 
 def resize_svd(unet: ExtendedUNet, num_frames: int) -> ExtendedUNet:
     """Change the length of a trained extension in place; see `positions.resize_rows`."""
-    native_frames = unet.config.extension["native_frames"]
+    native_frames = unet.config["extension"]["native_frames"]
     for transformer in transformers(unet).values():
-        old = transformer.positional_embedding.embeddings
+        old = cast(ExtendedTransformer, transformer).positional_embedding.embeddings
         new = PositionTable(resize_rows(old.detach(), num_frames, native_frames))
         new.requires_grad_(old.requires_grad)
         transformer.positional_embedding = new
