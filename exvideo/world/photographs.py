@@ -33,9 +33,12 @@ HELD_OUT_PHOTOGRAPHS = ("chelsea", "coffee", "coins", "flower")
 TRAIN_PHOTOGRAPHS = tuple(name for name in _FILES if name not in HELD_OUT_PHOTOGRAPHS)
 
 
+_MAX_SHORT_SIDE = 512  # larger ones would only make every clip slower to render
+
+
 @cache
 def load_photograph(name: str) -> NDArray[np.uint8]:
-    """The photograph as read-only RGB uint8 [H, W, 3].
+    """The photograph as read-only RGB uint8 [H, W, 3], its short side at most 512 px.
 
     Raises KeyError for an unknown name and FileNotFoundError where the package that ships the
     photograph is not installed or came without its pictures.
@@ -51,6 +54,8 @@ def load_photograph(name: str) -> NDArray[np.uint8]:
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         raise FileNotFoundError(f"{package} is installed without the photograph {path}")
+    scale = min(1.0, _MAX_SHORT_SIDE / min(bgr.shape[:2]))
+    bgr = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     rgb = np.ascontiguousarray(bgr[:, :, ::-1]).astype(np.uint8, copy=False)
     rgb.setflags(write=False)
     return rgb
