@@ -1,0 +1,1 @@
+"""Evaluation: clips generated before, during and after post-tuning, measured by their flow."""

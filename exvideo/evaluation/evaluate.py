@@ -1,0 +1,53 @@
+"""Measure every sample, and draw the ones that the figures show."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from exvideo.evaluation.figure import Block, Row
+from exvideo.evaluation.flow import Raft, dis_flow
+from exvideo.evaluation.numbers import Numbers, measure, summarise
+from exvideo.evaluation.samples import Sample
+from exvideo.progress import Progress
+
+
+def evaluate(
+    samples: Sequence[Sample], raft: Raft, shown_clips: int, progress: Progress
+) -> tuple[Numbers, list[Block]]:
+    """All samples' numbers, and the figures' blocks: the first clips at their first seed.
+
+    Only the shown clips' frames and flow stay in memory.
+    """
+    measured = []
+    blocks: dict[str, Block] = {}
+    first_seed = samples[0].seed
+    for done, sample in enumerate(samples):
+        progress.update(done, len(samples), "clips measured")
+        frames = sample.frames()
+        flow = raft(frames)
+        given = sample.first_frame
+        numbers = measure(
+            frames,
+            flow,
+            dis_flow(frames),
+            given.image,
+            phase=sample.phase.name,
+            step=sample.phase.step,
+            clip_id=given.clip_id,
+            seed=sample.seed,
+        )
+        measured.append(numbers)
+        if sample.seed != first_seed:
+            continue
+        if given.clip_id in blocks or len(blocks) < shown_clips:
+            block = blocks.setdefault(given.clip_id, Block(given.image, []))
+            block.rows.append(Row(frames, flow, numbers))
+    progress.update(len(samples), len(samples), "clips measured")
+    return summarise(measured, raft.name, len(frames)), list(blocks.values())
+
+
+def grid_contrast(blocks: Sequence[Block]) -> float:
+    """Standard deviation of all shown frames' pixels in [0, 1]: near 0, the grid is blank."""
+    return float(
+        np.sqrt(np.mean([(row.frames / np.float32(255)).var() for b in blocks for row in b.rows]))
+    )

@@ -1,0 +1,120 @@
+"""The generated clips: every phase of the training, from the same first frames and seeds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exvideo.config import EvaluationConfig
+from exvideo.progress import Progress
+
+if TYPE_CHECKING:
+    from diffusers import StableVideoDiffusionPipeline
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A moment of the training."""
+
+    name: str
+    step: int
+    extension: Path | None
+    """Its trained tensors; None is the extension as it starts."""
+
+
+@dataclass(frozen=True)
+class FirstFrame:
+    """What a clip is generated from."""
+
+    clip_id: str
+    image: np.ndarray
+    """uint8 [H, W, 3]."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One generated clip, on disk."""
+
+    phase: Phase
+    first_frame: FirstFrame
+    seed: int
+    path: Path
+
+    def frames(self) -> np.ndarray:
+        """uint8 [T, H, W, 3]."""
+        return np.load(self.path, allow_pickle=False)
+
+
+def samples(
+    folder: Path,
+    phases: Sequence[Phase],
+    first_frames: Sequence[FirstFrame],
+    seeds: Sequence[int],
+) -> Iterator[Sample]:
+    """Every sample that an evaluation consists of, made or not, phase by phase."""
+    for phase in phases:
+        for first_frame in first_frames:
+            for seed in seeds:
+                path = folder / f"{phase.name}-{first_frame.clip_id}-{seed}.npy"
+                yield Sample(phase, first_frame, seed, path)
+
+
+def generate_missing(
+    wanted: Sequence[Sample],
+    load_pipeline: Callable[[Phase], "StableVideoDiffusionPipeline"],
+    num_frames: int,
+    config: EvaluationConfig,
+    progress: Progress,
+) -> None:
+    """Generate the samples that are not on disk yet; a run cut short goes on where it was.
+
+    Args:
+        load_pipeline: gives the pipeline at a phase; called once for each phase that misses any.
+        num_frames: the extended length.
+
+    Raises `GenerationError` where a model makes nothing usable, naming the sample.
+    """
+    # torch and diffusers are not needed to find that nothing is missing.
+    from exvideo.generation.image_to_video import GenerationError, image_to_video
+
+    missing = [sample for sample in wanted if not sample.path.exists()]
+    done = len(wanted) - len(missing)
+    progress.update(done, len(wanted), "clips generated")
+    loaded, pipeline = None, None
+    for sample in missing:
+        if pipeline is None or loaded != sample.phase:
+            loaded, pipeline = sample.phase, load_pipeline(sample.phase)
+        height, width = sample.first_frame.image.shape[:2]
+        try:
+            frames = image_to_video(
+                pipeline,
+                sample.first_frame.image,
+                num_frames=num_frames,
+                height=height,
+                width=width,
+                steps=config.sampling_steps,
+                guidance=(config.min_guidance_scale, config.max_guidance_scale),
+                fps=config.fps,
+                motion_bucket_id=config.motion_bucket_id,
+                noise_aug_strength=config.noise_aug_strength,
+                decode_chunk_size=config.decode_chunk_size,
+                seed=sample.seed,
+            )
+        except GenerationError as error:
+            raise GenerationError(
+                f"{sample.phase.name} (step {sample.phase.step}), clip "
+                f"{sample.first_frame.clip_id}, seed {sample.seed}: {error}"
+            ) from error
+        _save(sample.path, frames)
+        done += 1
+        progress.update(done, len(wanted), "clips generated")
+
+
+def _save(path: Path, frames: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as stream:
+        np.save(stream, frames)
+    part.replace(path)

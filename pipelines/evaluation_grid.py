@@ -1,0 +1,122 @@
+"""Clips generated before, in the middle of and after post-tuning, with RAFT's flow and numbers.
+
+python -m pipelines.evaluation_grid --preset tiny
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from exvideo.config import Preset
+from exvideo.receipt import Figure, digest_of, write_atomically
+from pipelines.stage import Job, Outcome, Stage, main
+
+if TYPE_CHECKING:
+    from diffusers import StableVideoDiffusionPipeline
+
+    from exvideo.evaluation.numbers import Numbers
+    from exvideo.evaluation.samples import FirstFrame, Phase
+
+EXTENSIONS = {"middle": "middle", "after": "extension"}
+"""Each phase's file of the trained model; `before` has none."""
+
+FILES = {"grid": "grid.png", "video": "grid.mp4", "numbers": "numbers.json"}
+
+
+def sections(preset: Preset) -> Any:
+    # Clips and weights come in through the inputs' digests.
+    return [preset.evaluation, preset.model, preset.clips.num_frames, preset.training.precision]
+
+
+def run(job: Job) -> Outcome:
+    """Generate what is missing, measure it, draw the grid and log it with the training."""
+    from exvideo.evaluation.contact_sheet import write_contact_sheet
+    from exvideo.evaluation.evaluate import evaluate, grid_contrast
+    from exvideo.evaluation.flow import load_raft
+    from exvideo.evaluation.samples import generate_missing, samples
+    from exvideo.evaluation.side_by_side import write_side_by_side
+    from exvideo.generation.load import best_device, extended_pipeline
+
+    preset, config = job.preset, job.preset.evaluation
+    num_frames = preset.clips.num_frames
+    raft = load_raft(config.flow, best_device())  # before hours of sampling: its file may lack
+
+    def pipeline(phase: "Phase") -> "StableVideoDiffusionPipeline":
+        return extended_pipeline(
+            preset.model.base,
+            num_frames,
+            phase.extension,
+            table_init=preset.model.table_init,
+            precision=preset.training.precision,
+        )
+
+    with _phases(job) as phases:
+        folder = job.scratch / "clips"
+        wanted = list(samples(folder, phases, _first_frames(job), config.seeds))
+        generate_missing(wanted, pipeline, num_frames, config, job.progress)
+    numbers, blocks = evaluate(wanted, raft, config.grid_clips, job.progress)
+
+    drawn = {name: job.scratch / FILES[name] for name in ("grid", "video")}
+    title = f"{num_frames} frames: before, in the middle of and after post-tuning"
+    write_contact_sheet(drawn["grid"], blocks, config.grid_frames, title, raft.name)
+    write_side_by_side(drawn["video"], blocks, config.fps)
+    for name, path in drawn.items():
+        write_atomically(job.output / FILES[name], path.read_bytes())
+    write_atomically(job.output / FILES["numbers"], numbers.model_dump_json(indent=1).encode())
+
+    figures = {**_figures(numbers), "grid contrast": grid_contrast(blocks)}
+    return Outcome(digest_of(numbers.model_dump()), FILES, figures)
+
+
+@contextmanager
+def _phases(job: Job) -> Iterator[list["Phase"]]:
+    from exvideo.evaluation.samples import Phase
+    from exvideo.models import read_metadata
+    from exvideo.video.local_copy import local_copy
+
+    with ExitStack() as copies:
+        phases = [Phase("before", 0, None)]
+        for name, file in EXTENSIONS.items():
+            path = copies.enter_context(local_copy(job.inputs["post_tuned_model"].file(file)))
+            phases.append(Phase(name, read_metadata(path).step or 0, path))
+        yield phases
+
+
+def _first_frames(job: Job) -> list["FirstFrame"]:
+    from exvideo.clips.manifest import read_clips
+    from exvideo.clips.read import read_clip
+    from exvideo.evaluation.held_out import choose_held_out
+    from exvideo.evaluation.samples import FirstFrame
+    from exvideo.video.decoder import Decoder
+
+    wanted = job.preset.evaluation.clips
+    chosen = choose_held_out(read_clips(job.inputs["clips"].file("manifest")), wanted)
+    if len(chosen) < wanted:
+        job.progress.say(f"evaluation.clips asks for {wanted}, only {len(chosen)} are held out")
+    with Decoder(job.preset.clips.decode_timeout_s) as decoder:
+        videos = job.inputs["source_videos"].folder
+        return [FirstFrame(clip.clip_id, read_clip(clip, videos, decoder)[0]) for clip in chosen]
+
+
+def _figures(numbers: "Numbers") -> dict[str, Figure]:
+    """Each phase's jitter and flow, for people."""
+    figures: dict[str, Figure] = {"estimator": numbers.estimator}
+    for phase, summary in numbers.summary.items():
+        for metric, unit in (("jitter", ""), ("flow_speed", " (pixels a frame)")):
+            mean = summary[metric].mean  # type: ignore[index]
+            if mean is not None:
+                figures[f"{metric.replace('_', ' ')} {phase}{unit}"] = round(mean, 4)
+    return figures
+
+
+STAGE = Stage(
+    name="evaluation_grid",
+    version=1,
+    inputs=("source_videos", "clips", "post_tuned_model"),
+    sections=sections,
+    run=run,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(STAGE))
