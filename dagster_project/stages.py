@@ -45,8 +45,8 @@ class Stages(dg.ConfigurableResource):
                 **os.environ,
                 **session.get_bootstrap_env_vars(),
                 "EXVIDEO_SUPERVISED": "1",
-                "EXVIDEO_DAGSTER_RUN_ID": context.run_id,
-                "EXVIDEO_DAGSTER_RUN_URL": f"{self.dagster_url}/runs/{context.run_id}",
+                "DAGSTER_RUN_ID": context.run_id,
+                "EXVIDEO_DAGSTER_URL": self.dagster_url,
             }
             with supervised(command, environment, stderr=subprocess.PIPE) as process:
                 stderr = _LastWords(process)

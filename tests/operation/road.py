@@ -158,7 +158,7 @@ def started_by(dagster_run_id: str) -> list[psutil.Process]:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if process.environ().get("EXVIDEO_DAGSTER_RUN_ID") == dagster_run_id:
+            if process.environ().get("DAGSTER_RUN_ID") == dagster_run_id:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
