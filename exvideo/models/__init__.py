@@ -18,6 +18,7 @@ from exvideo.models.extension_file import (
     read_metadata,
     save_extension,
 )
+from exvideo.models.pipeline_folder import push_pipeline, save_pipeline
 from exvideo.models.trainable import (
     extension_parameters,
     extension_shapes,
@@ -43,8 +44,10 @@ __all__ = [
     "load_pipeline",
     "load_unet",
     "load_vae",
+    "push_pipeline",
     "read_metadata",
     "resize",
     "save_extension",
+    "save_pipeline",
     "trainable_parameters",
 ]

@@ -1,6 +1,7 @@
 """Base models: their parts, as the configuration names them, and their identity."""
 
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def load_unet(
     base: BaseModelConfig, dtype: torch.dtype = torch.float32
 ) -> UNetSpatioTemporalConditionModel:
     """The base's U-Net, on the CPU, with `base_id` in its configuration."""
+    _refuse_extended(folder(base) / "unet" / "config.json")
     unet = _load(base, "unet", UNetSpatioTemporalConditionModel, dtype)
     unet.register_to_config(base_id=base_id(base))
     return unet
@@ -98,16 +100,25 @@ def base_id(base: BaseModelConfig) -> str:
     return f"sha256:{_digest(local, ('*.json', f'*{suffix}'))}"
 
 
+def _refuse_extended(config: Path) -> None:
+    # diffusers would load it as the base's class and drop the extension with a warning.
+    if "extension" in json.loads(config.read_text()):
+        raise BaseModelError(
+            f"{config.parent.parent} is an extended pipeline, not a base: load it with "
+            "StableVideoDiffusionPipeline.from_pretrained after importing exvideo.models."
+        )
+
+
 def _load(base: BaseModelConfig, part: str, cls: Any, dtype: torch.dtype) -> Any:
     local = folder(base)
     if not (local / part / "config.json").is_file():
         raise BaseModelError(f"{local} has no {part}/config.json.")
     if isinstance(base, RandomBase):
         return _random(cls, local / part, base.seed, dtype)
-    options: dict[str, Any] = {"variant": base.variant, "use_safetensors": True}
-    options["dtype" if cls is CLIPVisionModelWithProjection else "torch_dtype"] = dtype
     try:
-        return cls.from_pretrained(local / part, **options)
+        return cls.from_pretrained(
+            local / part, variant=base.variant, use_safetensors=True, dtype=dtype
+        )
     except OSError as error:
         raise BaseModelError(f"{local / part} can't be loaded: {error}") from error
 

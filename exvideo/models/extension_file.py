@@ -139,6 +139,7 @@ def load_extension(
         with torch.no_grad():
             for name, tensor in extension_state(unet).items():
                 tensor.copy_(file.get_tensor(in_file[name]))
+    unet.register_to_config(post_tuning=metadata.model_dump())
     return metadata
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  # see ExtendedUNet
 from diffusers.models.transformers.transformer_temporal import (
     TransformerSpatioTemporalModel,
     TransformerTemporalModelOutput,
@@ -15,6 +16,9 @@ from torch import nn
 
 from exvideo.models.identity_conv import IdentityConv3d
 from exvideo.models.positions import PositionTable, TableInit, native_positions, resize_rows
+
+NOTES = ("base_id", "post_tuning")
+"""What else a U-Net's configuration may say: where its base and its trained tensors come from."""
 
 
 class ExtendedTransformer(TransformerSpatioTemporalModel):
@@ -95,7 +99,8 @@ class ExtendedUNet(UNetSpatioTemporalConditionModel):
     """diffusers' SVD U-Net whose spatio-temporal transformers are extended.
 
     Its configuration is the base's with `num_frames` = N and an entry `extension`, from which
-    `from_pretrained` rebuilds the extended modules.
+    `from_pretrained` rebuilds the extended modules. (diffusers loads a pipeline's part only if
+    the part's own module has the name `ModelMixin` too.)
     """
 
     @classmethod
@@ -103,12 +108,14 @@ class ExtendedUNet(UNetSpatioTemporalConditionModel):
         cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any
     ) -> Any:
         config = dict(config)
+        notes = {key: config.pop(key) for key in NOTES if key in config}
         extension = config.pop("extension")
         num_frames = config.pop("num_frames")
         unet = UNetSpatioTemporalConditionModel.from_config(
             config, num_frames=extension["native_frames"], **kwargs
         )
         extend_svd(unet, num_frames, **extension)
+        unet.register_to_config(**notes)
         return (unet, {}) if return_unused_kwargs else unet
 
 
