@@ -6,6 +6,7 @@ python -m pipelines.evaluation_grid --preset tiny
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exvideo.config import Preset
@@ -37,6 +38,7 @@ def run(job: Job) -> Outcome:
     from exvideo.evaluation.samples import generate_missing, samples
     from exvideo.evaluation.side_by_side import write_side_by_side
     from exvideo.generation.load import best_device, extended_pipeline
+    from exvideo.models import read_metadata
 
     preset, config = job.preset, job.preset.evaluation
     num_frames = preset.clips.num_frames
@@ -55,16 +57,17 @@ def run(job: Job) -> Outcome:
         folder = job.scratch / "clips"
         wanted = list(samples(folder, phases, _first_frames(job), config.seeds))
         generate_missing(wanted, pipeline, num_frames, config, job.progress)
+        native = read_metadata(phases[-1].extension).native_frames
     numbers, blocks = evaluate(wanted, raft, config.grid_clips, job.progress)
 
-    drawn = {name: job.scratch / FILES[name] for name in ("grid", "video")}
-    title = f"{num_frames} frames: before, in the middle of and after post-tuning"
+    drawn = {name: job.scratch / file for name, file in FILES.items()}
+    title = f"{native} frames extended to {num_frames}: before, during and after post-tuning"
     write_contact_sheet(drawn["grid"], blocks, config.grid_frames, title, raft.name)
     write_side_by_side(drawn["video"], blocks, config.fps)
+    drawn["numbers"].write_text(numbers.model_dump_json(indent=1))
     for name, path in drawn.items():
         write_atomically(job.output / FILES[name], path.read_bytes())
-    write_atomically(job.output / FILES["numbers"], numbers.model_dump_json(indent=1).encode())
-
+    _log(job, numbers, list(drawn.values()))
     figures = {**_figures(numbers), "grid contrast": grid_contrast(blocks)}
     return Outcome(digest_of(numbers.model_dump()), FILES, figures)
 
@@ -97,6 +100,29 @@ def _first_frames(job: Job) -> list["FirstFrame"]:
     with Decoder(job.preset.clips.decode_timeout_s) as decoder:
         videos = job.inputs["source_videos"].folder
         return [FirstFrame(clip.clip_id, read_clip(clip, videos, decoder)[0]) for clip in chosen]
+
+
+def _log(job: Job, numbers: "Numbers", files: list[Path]) -> None:
+    """Beside the training's curves: each phase's means at its step, and the files."""
+    from exvideo.tracking import TrackedRun, tracking_uri
+
+    run_id = job.inputs["post_tuned_model"].receipt.figures.get("mlflow_run_id")
+    if run_id is None:
+        job.progress.say("the model's receipt names no MLflow run: nothing is logged there")
+        return
+    run = TrackedRun(tracking_uri(job.preset), str(run_id))
+    steps = {sample.phase: sample.step for sample in numbers.samples}
+    run.log_metrics(
+        [
+            (
+                steps[phase],
+                {f"evaluation/{n}": it.mean for n, it in means.items() if it.mean is not None},
+            )
+            for phase, means in numbers.summary.items()
+        ]
+    )
+    for file in files:
+        run.log_artifact(file, "evaluation")
 
 
 def _figures(numbers: "Numbers") -> dict[str, Figure]:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from diffusers import StableVideoDiffusionPipeline
+from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
+    StableVideoDiffusionPipeline,
+)
 from PIL import Image, ImageOps
 
 from exvideo.errors import InputError

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from diffusers import StableVideoDiffusionPipeline
+from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
+    StableVideoDiffusionPipeline,
+)
 
 from exvideo.config import BaseModelConfig
 from exvideo.generation.unet_calls import in_bfloat16
