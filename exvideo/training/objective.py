@@ -4,7 +4,7 @@ x = x0 + sigma eps, with x0 the scaled latents and sigma_data = 1. Following Kar
 equations 7 and 8, with the v-parametrisation's weight (sigma^2 + 1) / sigma^2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -84,7 +84,8 @@ def draw(
     There is no generator state: a resumed training goes on with the very same draws, on however
     many ranks and in whatever order the samples are prepared.
     """
-    generator = np.random.Generator(np.random.Philox(key=[seed, index]))
+    key = np.array([seed, index], dtype=np.uint64)
+    generator = np.random.Generator(np.random.Philox(key=key))
     quantile = torch.tensor(noise_quantile(seed, index), dtype=torch.float64)
     return Draw(
         sigma=float(sigma_at(quantile, sigma)),
@@ -112,7 +113,14 @@ class Batch:
     """fps - 1, motion bucket, strength of the noise augmentation: [B, 3]."""
 
     def to(self, device: torch.device | str) -> Self:
-        return type(self)(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Self:
+        """Found and called by torch's `DataLoader`."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return type(self)(**{it.name: change(getattr(self, it.name)) for it in fields(self)})
 
 
 def make_batch(

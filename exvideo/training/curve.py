@@ -1,0 +1,29 @@
+"""A training's losses as a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from exvideo.training.metrics import Row
+
+
+def write_curve(rows: Sequence[Row], path: Path) -> None:
+    """Draw the losses over the steps to a PNG: training's, validation's and that of each sigma."""
+    # Not pyplot: its figures and its choice of a backend are the process's, not ours.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name in dict.fromkeys(name for row in rows for name in row if "loss" in name):
+        points = [(row["step"], row[name]) for row in rows if name in row]
+        whole = name in ("loss", "validation_loss")
+        axes.plot(
+            *zip(*points, strict=True),
+            label=name.replace("_", " "),
+            marker=None if name == "loss" else "o",
+            linewidth=2 if whole else 1,
+            alpha=1 if whole else 0.6,
+        )
+    axes.set(xlabel="step", ylabel="mean squared error on v", yscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=120)

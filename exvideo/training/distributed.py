@@ -1,0 +1,70 @@
+"""The ranks of a job: how DeepSpeed is imported, started and ended, and what ranks agree on."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+
+from exvideo.errors import InputError
+
+
+def import_deepspeed() -> ModuleType:
+    """Import DeepSpeed without MLflow, which only its autotuner would use: 4 s and 150 MB."""
+    known = "mlflow" in sys.modules
+    sys.modules.setdefault("mlflow", None)  # type: ignore[arg-type]
+    try:
+        import deepspeed
+    finally:
+        if not known:
+            del sys.modules["mlflow"]
+    return deepspeed
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of the job."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def total(self, *values: float) -> list[float]:
+        """The sum of each value over all ranks; every rank must ask."""
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        torch.distributed.all_reduce(tensor)
+        return tensor.tolist()
+
+
+@contextmanager
+def join_ranks() -> Iterator[Ranks]:
+    """Meet the other ranks, over NCCL on GPUs and Gloo on CPUs.
+
+    Reads the launcher's RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
+    """
+    deepspeed = import_deepspeed()
+    local = int(os.environ["LOCAL_RANK"])
+    if torch.cuda.is_available():
+        if local >= torch.cuda.device_count():
+            raise InputError(
+                f"training.ranks asks for {local + 1} GPUs or more, this node has "
+                f"{torch.cuda.device_count()}: lower it"
+            )
+        torch.cuda.set_device(local)
+        device, backend = torch.device("cuda", local), "nccl"
+    else:
+        # Its C++ extension would be compiled for a minute and more, to speed up nothing here.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        device, backend = torch.device("cpu"), "gloo"
+    deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
+    try:
+        yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size(), device)
+    finally:
+        torch.distributed.destroy_process_group()

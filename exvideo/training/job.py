@@ -1,0 +1,62 @@
+"""What every rank of a post-tuning job is told, and where it writes."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from exvideo.config import ModelConfig, TrainingConfig
+
+
+class TrainingJob(BaseModel):
+    """One post-tuning job: all of it a function of these values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    training: TrainingConfig
+    model: ModelConfig
+    num_frames: int
+    latents: str
+    """The latent manifest's path or URL; the shards lie beside it."""
+    data_digest: str
+    folder: Path
+    """A local folder; for several nodes one that all of them share."""
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def middle(self) -> Path:
+        """The averaged extension after half the steps."""
+        return self.folder / "middle.safetensors"
+
+    @property
+    def extension(self) -> Path:
+        """The averaged extension after all steps."""
+        return self.folder / "extension.safetensors"
+
+    @property
+    def description(self) -> Path:
+        """model.json: what the extension belongs to and how to load it."""
+        return self.folder / "model.json"
+
+    @property
+    def log(self) -> Path:
+        """What the ranks and their launcher print."""
+        return self.folder / "log.txt"
+
+    def write(self) -> Path:
+        """Write the job for its ranks to read; returns the file's path."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "job.json"
+        path.write_text(self.model_dump_json(indent=2))
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        return cls.model_validate_json(path.read_bytes())

@@ -1,0 +1,87 @@
+"""Which samples a rank sees in which step, and how they become batches."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from torch.utils.data import DataLoader, Dataset
+
+from exvideo.config import TrainingConfig
+from exvideo.latents.order import clip_index
+from exvideo.training.distributed import Ranks
+from exvideo.training.objective import Batch, Draw, draw, make_batch
+
+Clip = Mapping[str, Any]
+"""As `exvideo.latents.LatentClips` gives it."""
+
+
+class Clips(Protocol):
+    """Clips as latents, such as `exvideo.latents.LatentClips`."""
+
+    scaling_factor: float
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Clip: ...
+
+
+class Samples(Dataset[tuple[Clip, Draw]]):
+    """A training's endless sequence: sample `index` is a clip and its chance, both functions of
+    the seed and the index.
+    """
+
+    def __init__(self, clips: Clips, config: TrainingConfig) -> None:
+        self._clips = clips
+        self._config = config
+
+    def __getitem__(self, index: int) -> tuple[Clip, Draw]:
+        clip = self._clips[clip_index(self._config.seed, index, len(self._clips))]
+        return clip, draw(
+            self._config.seed,
+            index,
+            clip["latents"].shape,
+            len(clip["noise_aug_strengths"]),
+            self._config.sigma,
+            self._config.condition_dropout,
+        )
+
+
+def sample_indices(config: TrainingConfig, ranks: Ranks, first_step: int) -> Iterator[list[int]]:
+    """This rank's share of every micro-batch from `first_step` on.
+
+    The samples of a step are consecutive, whatever number of ranks shares them.
+    """
+    micro_batch = config.batch_size * ranks.count
+    for micro_step in range(first_step * config.accumulate, config.steps * config.accumulate):
+        start = micro_step * micro_batch + ranks.rank * config.batch_size
+        yield list(range(start, start + config.batch_size))
+
+
+def training_batches(
+    clips: Clips, config: TrainingConfig, ranks: Ranks, first_step: int
+) -> Iterator[Batch]:
+    """This rank's micro-batches from `first_step` on, on its device."""
+    loader = DataLoader(
+        Samples(clips, config),
+        batch_sampler=_Listed(sample_indices(config, ranks, first_step)),
+        collate_fn=partial(_collate, scaling_factor=clips.scaling_factor),
+        num_workers=config.loader_workers,
+        pin_memory=ranks.device.type == "cuda",
+    )
+    for batch in loader:
+        yield batch.to(ranks.device)
+
+
+def _collate(samples: list[tuple[Clip, Draw]], scaling_factor: float) -> Batch:
+    clips, draws = zip(*samples, strict=True)
+    return make_batch(clips, draws, scaling_factor)
+
+
+class _Listed:
+    """A batch sampler over any iterator; the loader asks no more of one."""
+
+    def __init__(self, batches: Iterator[list[int]]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self._batches

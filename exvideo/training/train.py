@@ -1,0 +1,272 @@
+"""The post-tuning loop: every rank runs this; the first one writes what others read."""
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import torch
+from upath import UPath
+
+from exvideo.config import TrainingConfig
+from exvideo.errors import InputError
+from exvideo.latents.dataset import LatentClips
+from exvideo.latents.manifest import read_manifest
+from exvideo.models import (
+    ExtensionMetadata,
+    checkpoint_activations,
+    configure_attention,
+    extend,
+    extension_state,
+    load_unet,
+    save_extension,
+)
+from exvideo.training.average import AveragedWeights
+from exvideo.training.checkpoints import (
+    checkpoint_name,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
+from exvideo.training.distributed import Ranks, join_ranks
+from exvideo.training.engine import Engine, start_engine, whole_parameters
+from exvideo.training.job import TrainingJob
+from exvideo.training.metrics import MetricsLog, Row
+from exvideo.training.objective import Batch, v_loss
+from exvideo.training.samples import training_batches
+from exvideo.training.validation import Interrupted, validation_loss
+
+INTERRUPTED = 128 + signal.SIGTERM
+"""Exit code of a rank that was asked to stop, wrote a checkpoint and can be continued."""
+
+MAX_SKIPPED_IN_A_ROW = 5
+"""One bad batch is skipped; so many mean that the weights are beyond repair."""
+
+Stop = Callable[[], bool]
+
+
+def run_rank(job: TrainingJob) -> int:
+    """One rank's whole life; returns its exit code, `INTERRUPTED` where it was asked to stop."""
+    with join_ranks() as ranks:
+        clips, held_out = load_clips(job)
+        trainer = Trainer(job, ranks, load_extended_unet(job), clips, held_out)
+        return 0 if trainer.run() else INTERRUPTED
+
+
+def load_clips(job: TrainingJob) -> tuple[LatentClips, LatentClips]:
+    """The clips to train on and those held out."""
+    path = UPath(job.latents)
+    manifest = read_manifest(path)
+    frames = manifest.shapes.latents[0]
+    if frames != job.num_frames:
+        raise InputError(f"{path} has clips of {frames} frames, the job asks for {job.num_frames}")
+    clips = LatentClips(path.parent, manifest, "train")
+    held_out = LatentClips(path.parent, manifest, "held_out")
+    if not len(clips) or not len(held_out):
+        raise InputError(
+            f"{path} has {len(clips)} clips to train on and {len(held_out)} held out to validate "
+            "on: change clips.held_out_videos, or add videos"
+        )
+    return clips, held_out
+
+
+def load_extended_unet(job: TrainingJob) -> torch.nn.Module:
+    """The base in float32, extended, its attention and activations as the job asks."""
+    unet = load_unet(job.model.base)
+    extend(unet, job.num_frames, table_init=job.model.table_init)
+    configure_attention(unet, job.training.attention)
+    checkpoint_activations(unet, job.training.activation_checkpointing)
+    return unet.train()
+
+
+class Trainer:
+    """A rank's engine and all that moves with its steps."""
+
+    def __init__(
+        self,
+        job: TrainingJob,
+        ranks: Ranks,
+        unet: torch.nn.Module,
+        clips: LatentClips,
+        held_out: LatentClips,
+    ) -> None:
+        job.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.job = job
+        self.config: TrainingConfig = job.training
+        self.ranks = ranks
+        self.clips = clips
+        self.held_out = held_out
+        self.engine: Engine = start_engine(unet, self.config)
+        self.average = AveragedWeights(self.engine, self.config.ema_decay)
+        self.position = load_checkpoint(job.checkpoints, self.engine, self.average, ranks)
+        self.log = MetricsLog(job.metrics, self.position.step, writes=ranks.first)
+        self._durations: list[float] = []
+
+    def run(self) -> bool:
+        """Train; True at the end, False after a stop by SIGTERM or SIGINT, with a checkpoint."""
+        batches = training_batches(self.clips, self.config, self.ranks, self.position.step)
+        with stop_requests() as stop:
+            try:
+                self._validate(stop)
+                while self.position.step < self.config.steps:
+                    stopping = self._train_step(batches, stop)
+                    self._record(stopping)
+                    self._validate(stop)
+            except Interrupted:
+                self._save()
+                return False
+        self._export(self.job.extension)
+        if self.ranks.first:
+            self._describe()
+        return True
+
+    def _train_step(self, batches: Iterator[Batch], stop: Stop) -> bool:
+        """One update of the weights; whether any rank was asked to stop."""
+        started = time.monotonic()
+        position = self.position
+        rate = learning_rate(self.config, position.step - position.skipped)
+        for group in self.engine.basic_optimizer.param_groups:
+            group["lr"] = rate
+        loss = torch.zeros((), device=self.ranks.device)
+        for _ in range(self.config.accumulate):
+            micro_loss = v_loss(self.engine, next(batches)).mean()
+            self.engine.backward(micro_loss)
+            self.engine.step()
+            loss += micro_loss.detach() / self.config.accumulate
+        position.step += 1
+        total, stopping = self.ranks.total(loss.item(), stop())
+        # DeepSpeed skips an update whose gradients are not finite on any rank.
+        if self.engine.was_step_applied():
+            self.average.update()
+            position.skipped_in_a_row = 0
+            position.losses.append(total / self.ranks.count)
+        else:
+            position.skipped += 1
+            position.skipped_in_a_row += 1
+        self._durations.append(time.monotonic() - started)
+        return bool(stopping)
+
+    def _record(self, stopping: bool) -> None:
+        """All that is written after a step: rows, the middle snapshot, checkpoints."""
+        step, last = self.position.step, self.position.step == self.config.steps
+        if self.position.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
+            raise InputError(
+                f"the gradients of {MAX_SKIPPED_IN_A_ROW} steps in a row, up to step {step}, were "
+                f"not finite: lower training.learning_rate ({self.config.learning_rate:g}), or "
+                f"look for bad values in {self.job.latents}"
+            )
+        if step % self.config.log_every == 0 or last:
+            self.log.write(self._row())
+            self.position.losses.clear()
+            self._durations.clear()
+        if step == (self.config.steps + 1) // 2:
+            self._export(self.job.middle)
+        if stopping:
+            raise Interrupted
+        if step % self.config.checkpoint_every == 0 or last:
+            self._save()
+
+    def _row(self) -> Row:
+        seconds = mean(self._durations)
+        updates = self.position.step - self.position.skipped
+        figures = {
+            "loss": mean(self.position.losses),
+            "learning_rate": learning_rate(self.config, max(updates - 1, 0)),
+            "grad_norm": float(self.engine.get_global_grad_norm() or math.nan),
+            "seconds_per_step": seconds,
+            "clips_per_second": global_batch(self.config, self.ranks.count) / seconds,
+            "memory_gb": memory_gb(self.ranks.device),
+            "skipped_steps": float(self.position.skipped),
+        }
+        finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+        return {"step": self.position.step, **finite}
+
+    def _validate(self, stop: Stop) -> None:
+        step = self.position.step
+        due = step % self.config.validate_every == 0 or step == self.config.steps
+        if due and not self.log.has(step, "validation_loss"):
+            figures = validation_loss(self.engine, self.held_out, self.config, self.ranks, stop)
+            self.log.write({"step": step, **figures})
+
+    def _save(self) -> None:
+        newest = newest_checkpoint(self.job.checkpoints)
+        if newest is None or newest.name != checkpoint_name(self.position):
+            save_checkpoint(
+                self.job.checkpoints,
+                self.engine,
+                self.average,
+                self.position,
+                self.ranks,
+                self.config.keep_checkpoints,
+            )
+
+    def _export(self, path: Path) -> None:
+        """Write the averaged extension; every rank must come along."""
+        unet = self.engine.module
+        averaged = self.average.gather()
+        with whole_parameters(unet):
+            if self.ranks.first:
+                # Of the extension's tensors a few may be frozen; the file has all of them.
+                state = {name: it.float() for name, it in extension_state(unet).items()}
+                save_extension(unet, path, self._metadata(), state=state | averaged)
+        torch.distributed.barrier()
+
+    def _describe(self) -> None:
+        description = {
+            "base": self.job.model.base.model_dump(),
+            "base_id": self.engine.module.config.base_id,
+            "num_frames": self.job.num_frames,
+            "extension": self.job.extension.name,
+            "load": "exvideo.models: load_extension(load_unet(base), extension)",
+        }
+        self.job.description.write_text(json.dumps(description, indent=2))
+
+    def _metadata(self) -> ExtensionMetadata:
+        config = self.engine.module.config
+        return ExtensionMetadata(
+            base_id=config.base_id,
+            num_frames=config.num_frames,
+            native_frames=config.extension["native_frames"],
+            scaling_factor=self.clips.scaling_factor,
+            sigma=self.config.sigma.model_dump(),
+            step=self.position.step,
+            data_digest=self.job.data_digest,
+        )
+
+
+def learning_rate(config: TrainingConfig, updates: int) -> float:
+    """After so many updates: a linear warm-up, then constant."""
+    return config.learning_rate * min(1.0, (updates + 1) / max(config.warmup_steps, 1))
+
+
+def global_batch(config: TrainingConfig, ranks: int) -> int:
+    """Clips a step, over all ranks and micro-batches."""
+    return config.batch_size * config.accumulate * ranks
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def memory_gb(device: torch.device) -> float:
+    """The GPU's peak so far; without one, what the process holds now."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return psutil.Process().memory_info().rss / 1e9
+
+
+@contextmanager
+def stop_requests() -> Iterator[Stop]:
+    """SIGTERM and SIGINT only set a flag, so that a step is never torn."""
+    received: list[int] = []
+    stops = (signal.SIGTERM, signal.SIGINT)
+    before = {it: signal.signal(it, lambda number, _: received.append(number)) for it in stops}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

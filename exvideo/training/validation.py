@@ -1,0 +1,98 @@
+"""The validation loss: held-out clips at fixed noise and fixed noise levels."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from exvideo.config import TrainingConfig
+from exvideo.training.distributed import Ranks
+from exvideo.training.engine import Engine
+from exvideo.training.objective import Batch, Draw, draw, make_batch, sigma_at, v_loss
+from exvideo.training.samples import Clip, Clips
+
+QUANTILES = (0.125, 0.375, 0.625, 0.875)
+"""Of the noise distribution: the midpoints of its quarters."""
+
+MAX_CLIPS = 16
+"""Held-out clips used, evenly spread: with fixed noise a few tell one step from another."""
+
+
+class Interrupted(Exception):  # noqa: N818 (no fault: somebody asked)
+    """Raised where the ranks agreed to stop."""
+
+
+def validation_loss(
+    engine: Engine,
+    clips: Clips,
+    config: TrainingConfig,
+    ranks: Ranks,
+    stop: Callable[[], bool],
+) -> dict[str, float]:
+    """The mean loss, in all and for each noise level; every rank must ask.
+
+    The same weights give the same figures at every step and in every run of the same seed.
+
+    Raises `Interrupted` soon after `stop()` holds on any rank.
+    """
+    sums = torch.zeros(len(QUANTILES), dtype=torch.float64)
+    counts = torch.zeros(len(QUANTILES), dtype=torch.float64)
+    engine.eval()
+    try:
+        with torch.no_grad():
+            for batch, levels, weights in _batches(clips, config, ranks):
+                losses = v_loss(engine, batch.to(ranks.device)).double().cpu()
+                sums.index_add_(0, levels, losses * weights)
+                counts.index_add_(0, levels, weights)
+                if ranks.total(stop())[0]:
+                    raise Interrupted
+    finally:
+        engine.train()
+    totals = torch.tensor(ranks.total(*sums, *counts)).view(2, -1)
+    means = (totals[0] / totals[1]).tolist()
+    sigmas = sigma_at(torch.tensor(QUANTILES, dtype=torch.float64), config.sigma).tolist()
+    return {
+        "validation_loss": sum(means) / len(means),
+        **{
+            f"validation_loss_sigma_{sigma:.2g}": loss
+            for sigma, loss in zip(sigmas, means, strict=True)
+        },
+    }
+
+
+def _batches(
+    clips: Clips, config: TrainingConfig, ranks: Ranks
+) -> Iterator[tuple[Batch, torch.Tensor, torch.Tensor]]:
+    """This rank's batches, the noise level of each sample and its weight.
+
+    Every rank gets as many, or ZeRO-3's gathering would wait for ever: the last ones may repeat
+    a sample, with weight 0.
+    """
+    used = min(len(clips), MAX_CLIPS)
+    samples = [
+        (clip * len(clips) // used, level)
+        for clip in range(used)
+        for level in range(len(QUANTILES))
+    ]
+    step = config.batch_size * ranks.count
+    for start in range(0, len(samples), step):
+        mine = range(start + ranks.rank, start + step, ranks.count)
+        chosen = [samples[min(index, len(samples) - 1)] for index in mine]
+        loaded = [clips[clip] for clip, _ in chosen]
+        draws = [
+            _fixed_draw(loaded_clip, clip, level, config)
+            for loaded_clip, (clip, level) in zip(loaded, chosen, strict=True)
+        ]
+        yield (
+            make_batch(loaded, draws, clips.scaling_factor),
+            torch.tensor([level for _, level in chosen]),
+            torch.tensor([float(index < len(samples)) for index in mine], dtype=torch.float64),
+        )
+
+
+def _fixed_draw(loaded: Clip, clip: int, level: int, config: TrainingConfig) -> Draw:
+    sigma = sigma_at(torch.tensor(QUANTILES[level], dtype=torch.float64), config.sigma)
+    shape = loaded["latents"].shape
+    # Training's indices count up from zero and never come near these.
+    noise = draw(config.seed, 2**63 + clip, shape, 1, config.sigma, 0.0).noise
+    augmentation = clip % len(loaded["noise_aug_strengths"])
+    return Draw(float(sigma), augmentation, drop_condition=False, noise=noise)

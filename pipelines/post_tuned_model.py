@@ -1,0 +1,207 @@
+"""Stage 4: the base model's extension, trained by a DeepSpeed job and tracked in MLflow.
+
+python -m pipelines.post_tuned_model --preset tiny --set training.steps=200
+"""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exvideo.config import Preset
+from exvideo.receipt import Figure, digest_of
+from pipelines.stage import Job, Outcome, Stage, main
+
+if TYPE_CHECKING:
+    from exvideo.tracking import TrackedRun
+    from exvideo.training.job import TrainingJob
+    from exvideo.training.metrics import Row
+
+RANK = "pipelines.train_rank"
+
+FILES = {
+    "extension": "extension.safetensors",
+    "middle": "middle.safetensors",
+    "metrics": "metrics.jsonl",
+    "curve": "loss.png",
+    "model": "model.json",
+}
+
+INDIFFERENT = {"hostfile", "log_every", "checkpoint_every", "keep_checkpoints", "loader_workers"}
+"""Training settings that leave the weights as they are."""
+
+
+def sections(preset: Preset) -> Any:
+    training = preset.training.model_dump(exclude=INDIFFERENT)
+    return [training, preset.model.model_dump(), preset.clips.num_frames]
+
+
+def fingerprint(preset: Preset) -> str:
+    """The files of a local base model's U-Net; a hub repository has its revision."""
+    files = sorted((Path(preset.model.base.path).expanduser() / "unet").glob("*"))
+    return digest_of([(str(it), it.stat().st_size, it.stat().st_mtime_ns) for it in files])
+
+
+def run(job: Job) -> Outcome:
+    """Train, or go on training, until the last step; publish the averaged extension."""
+    from exvideo.training.curve import write_curve
+    from exvideo.training.follow import follow, started_ranks
+    from exvideo.training.metrics import read_metrics
+
+    training = _training_job(job)
+    # The ranks first: they import for as long as MLflow does here.
+    with (
+        _terminable(),
+        started_ranks(training, RANK) as ranks,
+        _tracked(job, training) as tracked,
+    ):
+        job.progress.say(f"{training.training.ranks} ranks started; they log to {training.log}")
+        follow(training, ranks, _Forward(job, tracked))
+        rows = read_metrics(training.metrics)
+        write_curve(rows, training.folder / FILES["curve"])
+        _publish(job, training)
+        for name in ("curve", "metrics", "model"):
+            tracked.log_artifact(training.folder / FILES[name], "training")
+    return Outcome(_digest(training.extension), FILES, _figures(job, rows, tracked))
+
+
+def _training_job(job: Job) -> "TrainingJob":
+    from exvideo.training.job import TrainingJob
+
+    shards = job.inputs["latent_shards"]
+    return TrainingJob(
+        training=job.preset.training,
+        model=job.preset.model,
+        num_frames=job.preset.clips.num_frames,
+        latents=str(shards.file("manifest")),
+        data_digest=shards.receipt.digest,
+        folder=job.scratch.absolute(),
+    )
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM unwinds the stack as Ctrl-C does, so that everything here is ended in order."""
+
+    def stop(signum: int, _frame: object) -> None:
+        signal.signal(signum, signal.SIG_IGN)  # one is enough, and must not break the ending
+        raise SystemExit(128 + signum)
+
+    before = {it: signal.signal(it, stop) for it in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@contextmanager
+def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
+    """The job's MLflow run; whatever ends the block, the run's status says it."""
+    from exvideo.tracking import TrackedRun, dagster_tags
+    from exvideo.training.deepspeed_config import deepspeed_config
+
+    preset = job.preset
+    name = f"{preset.name}-{job.key[:12]}"
+    run = TrackedRun.open_or_resume(preset, job.key, name, dagster_tags())
+    try:
+        job.progress.say(f"MLflow run: {run.url(preset.tracking.ui_url)}")
+        run.log_parameters(preset)
+        run.log_document(deepspeed_config(preset.training), "training/deepspeed.json")
+        run.log_document(preset.model_dump(mode="json"), "training/preset.yaml")
+        run.log_dataset(
+            "latent_shards",
+            training.data_digest,
+            training.latents,
+            {"clips": job.inputs["latent_shards"].receipt.figures.get("training clips", 0)},
+        )
+        with run.system_metrics():
+            yield run
+    except (SystemExit, KeyboardInterrupt):
+        # At once: whoever stops us may not wait until the ranks have written their checkpoint.
+        run.end("KILLED")
+        raise
+    except BaseException:
+        run.end("FAILED")
+        raise
+    run.end("FINISHED")
+
+
+class _Forward:
+    """Passes rows on to whoever watches: progress, and curves in MLflow."""
+
+    def __init__(self, job: Job, run: "TrackedRun") -> None:
+        self._progress = job.progress
+        self._steps = job.preset.training.steps
+        self._run = run
+        # What an interrupted attempt had logged beyond its checkpoint comes again, equal.
+        self._known = {mark: run.last_step(mark) for mark in ("training/loss", "validation/loss")}
+
+    def __call__(self, rows: list["Row"]) -> None:
+        new = []
+        for row in rows:
+            group, figures = grouped(row)
+            mark = f"{group}/loss"
+            if row["step"] <= self._known[mark]:
+                continue
+            self._known[mark] = row["step"]
+            new.append((row["step"], figures))
+            if group == "validation":
+                self._progress.say(f"step {row['step']}: validation loss {figures[mark]:.4f}")
+            else:
+                shown = {it: row[it] for it in ("loss", "seconds_per_step") if it in row}
+                self._progress.update(row["step"], self._steps, "steps", **shown)
+        self._run.log_metrics(new)
+
+
+def grouped(row: "Row") -> tuple[str, dict[str, float]]:
+    """A row's group in MLflow and its figures by their names there."""
+    group = "validation" if "validation_loss" in row else "training"
+    figures = {name: value for name, value in row.items() if name != "step"}
+    return group, {f"{group}/{it.removeprefix('validation_')}": v for it, v in figures.items()}
+
+
+def _publish(job: Job, training: "TrainingJob") -> None:
+    """Copy what the ranks left in their local folder to the stage's output."""
+    for file in FILES.values():
+        target = job.output / file
+        target.fs.put_file(str(training.folder / file), target.path)
+
+
+def _digest(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _figures(job: Job, rows: list["Row"], run: "TrackedRun") -> dict[str, Figure]:
+    training = [row for row in rows if "loss" in row]
+    validation = [row["validation_loss"] for row in rows if "validation_loss" in row]
+    seconds = sum(row["seconds_per_step"] for row in training) / len(training)
+    return {
+        "steps": rows[-1]["step"],
+        "loss": training[-1]["loss"],
+        "validation loss before": validation[0],
+        "validation loss after": validation[-1],
+        "seconds per step": round(seconds, 3),
+        "clips per second": round(training[-1]["clips_per_second"], 3),
+        "skipped steps": int(training[-1]["skipped_steps"]),
+        "mlflow_run_id": run.run_id,
+        "MLflow run": run.url(job.preset.tracking.ui_url),
+    }
+
+
+STAGE = Stage(
+    name="post_tuned_model",
+    version=1,
+    inputs=("latent_shards",),
+    sections=sections,
+    run=run,
+    fingerprint=fingerprint,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(STAGE))

@@ -1,0 +1,25 @@
+"""One rank of the post-tuning job; DeepSpeed's launcher starts it, on every device one.
+
+python -m pipelines.train_rank JOB.json
+"""
+
+import sys
+from pathlib import Path
+
+from exvideo.errors import InputError
+
+
+def main() -> int:
+    from exvideo.training.job import TrainingJob
+    from exvideo.training.train import run_rank
+
+    try:
+        return run_rank(TrainingJob.read(Path(sys.argv[1])))
+    except InputError as error:
+        # The stage's program finds the reason by this mark in the log and says it itself.
+        print(f"\nREFUSED: {error}", file=sys.stderr, flush=True)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

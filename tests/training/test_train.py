@@ -1,0 +1,182 @@
+"""The loop on one rank: what it learns, writes, keeps and continues."""
+
+import json
+import math
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from exvideo.errors import InputError
+from exvideo.models import load_extension, load_unet, read_metadata
+from exvideo.training.distributed import Ranks
+from exvideo.training.job import TrainingJob
+from exvideo.training.metrics import read_metrics
+from exvideo.training.train import Trainer, learning_rate, load_extended_unet
+from tests.training.tiny import BASE, NUM_FRAMES, MadeClips, training_config, training_job
+
+
+def trainer(job: TrainingJob, ranks: Ranks, clips: MadeClips | None = None) -> Trainer:
+    return Trainer(job, ranks, load_extended_unet(job), clips or MadeClips(5), MadeClips(2, seed=9))
+
+
+class InterruptedAt(MadeClips):
+    """Clips of which the n-th read brings a SIGTERM, as a cluster would send it."""
+
+    def __init__(self, count: int, read: int) -> None:
+        super().__init__(count)
+        self.left = read
+
+    def __getitem__(self, index: int) -> dict:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().__getitem__(index)
+
+
+def comparable(path: Path) -> list[dict]:
+    """Rows without what a clock or the machine decides."""
+    timed = ("seconds_per_step", "clips_per_second", "memory_gb")
+    return [{k: v for k, v in row.items() if k not in timed} for row in read_metrics(path)]
+
+
+def test_warm_up_is_linear_and_then_constant() -> None:
+    config = training_config(learning_rate=1.0, warmup_steps=4)
+    assert [learning_rate(config, n) for n in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert learning_rate(training_config(learning_rate=1.0, warmup_steps=0), 0) == 1.0
+
+
+def test_the_validation_loss_of_a_learnable_set_falls(tmp_path: Path, ranks: Ranks) -> None:
+    job = training_job(tmp_path, steps=24, validate_every=24, learning_rate=3e-3)
+    assert trainer(job, ranks).run()
+    before, after = (r["validation_loss"] for r in read_metrics(job.metrics) if "loss" not in r)
+    assert after < 0.97 * before
+
+
+def test_a_job_leaves_rows_snapshots_and_its_last_checkpoints(tmp_path: Path, ranks: Ranks) -> None:
+    job = training_job(tmp_path)
+    assert trainer(job, ranks).run()
+    rows = read_metrics(job.metrics)
+    assert [row["step"] for row in rows if "loss" in row] == [2, 4, 6]
+    assert [row["step"] for row in rows if "validation_loss" in row] == [0, 3, 6]
+    training = next(row for row in rows if "loss" in row)
+    assert {
+        "learning_rate",
+        "grad_norm",
+        "seconds_per_step",
+        "clips_per_second",
+        "memory_gb",
+    } < set(training)
+    assert training["learning_rate"] == pytest.approx(1e-3)
+    kept = sorted(path.name for path in job.checkpoints.glob("step-*"))
+    assert kept == ["step-00000004", "step-00000006"]
+    assert (job.checkpoints / "latest").read_text() == "step-00000006"
+    assert (read_metadata(job.middle).step, read_metadata(job.extension).step) == (3, 6)
+    metadata = load_extension(load_unet(BASE), job.extension)
+    assert (metadata.num_frames, metadata.scaling_factor) == (NUM_FRAMES, 0.18215)
+    assert all(tensor.dtype == torch.float32 for tensor in load_file(job.extension).values())
+
+
+@pytest.mark.parametrize(
+    ("zero_stage", "precision"),
+    [(0, "bfloat16"), (1, "bfloat16"), (2, "bfloat16"), (2, "float32"), (3, "bfloat16")],
+)
+def test_a_stopped_job_goes_on_bit_for_bit(
+    tmp_path: Path, ranks: Ranks, zero_stage: int, precision: str
+) -> None:
+    settings = {"zero_stage": zero_stage, "precision": precision, "steps": 5, "accumulate": 2}
+    whole = training_job(tmp_path / "whole", **settings)
+    assert trainer(whole, ranks).run()
+    # Four clips a step: the twelfth read lies in the third step, between two log rows.
+    stopped = training_job(tmp_path / "stopped", **settings)
+    assert not trainer(stopped, ranks, InterruptedAt(5, read=12)).run()
+    assert (stopped.checkpoints / "latest").read_text() == "step-00000003"
+    assert trainer(stopped, ranks).run()
+    assert comparable(stopped.metrics) == comparable(whole.metrics)
+    for one, other in [(whole.middle, stopped.middle), (whole.extension, stopped.extension)]:
+        expected, found = load_file(one), load_file(other)
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_stop_during_validation_is_heeded_and_the_validation_comes_again(
+    tmp_path: Path, ranks: Ranks
+) -> None:
+    job = training_job(tmp_path, steps=2)
+    held_out = InterruptedAt(2, read=1)
+    assert not Trainer(job, ranks, load_extended_unet(job), MadeClips(5), held_out).run()
+    assert read_metrics(job.metrics) == []
+    assert trainer(job, ranks).run()
+    assert [r["step"] for r in read_metrics(job.metrics) if "validation_loss" in r] == [0, 2]
+
+
+def test_the_average_is_that_of_the_float32_weights(tmp_path: Path, ranks: Ranks) -> None:
+    """At a decay of 0.99 a bfloat16 average would lose most of the movement."""
+    from exvideo.training.engine import read_weights
+
+    job = training_job(tmp_path, ema_decay=0.99, learning_rate=1e-5, steps=3)
+    training = trainer(job, ranks)
+    expected = {name: weight.clone() for name, weight in read_weights(training.engine).items()}
+    update = training.average.update
+
+    def follow() -> None:
+        update()
+        for name, weight in read_weights(training.engine).items():
+            expected[name].lerp_(weight, 1 - 0.99)
+
+    training.average.update = follow  # type: ignore[method-assign]
+    assert training.run()
+    saved = load_file(job.extension)
+    assert all(torch.equal(saved[name], expected[name]) for name in expected)
+
+
+def test_training_starts_from_the_base_in_full_precision(tmp_path: Path, ranks: Ranks) -> None:
+    from exvideo.training.engine import read_weights
+
+    job = training_job(tmp_path)
+    unet = load_extended_unet(job)
+    weights = {name: p.detach().clone() for name, p in unet.named_parameters() if p.requires_grad}
+    started = read_weights(Trainer(job, ranks, unet, MadeClips(1), MadeClips(1)).engine)
+    assert all(torch.equal(started[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize(
+    ("zero_stage", "precision"), [(0, "bfloat16"), (2, "float32"), (2, "bfloat16")]
+)
+def test_a_step_with_bad_values_is_skipped_and_counted(
+    tmp_path: Path, ranks: Ranks, zero_stage: int, precision: str
+) -> None:
+    settings = {"zero_stage": zero_stage, "precision": precision, "steps": 5, "log_every": 5}
+    job = training_job(tmp_path, batch_size=1, **settings)
+    clips = MadeClips(5)
+    clips.clips[2]["latents"][0, 0, 0, 0] = math.nan
+    assert trainer(job, ranks, clips).run()
+    (last,) = (row for row in read_metrics(job.metrics) if "loss" in row)
+    assert last["skipped_steps"] == 1
+    assert math.isfinite(last["loss"])
+    assert all(tensor.isfinite().all() for tensor in load_file(job.extension).values())
+
+
+def test_many_bad_steps_in_a_row_end_the_job(tmp_path: Path, ranks: Ranks) -> None:
+    job = training_job(tmp_path, steps=9)
+    clips = MadeClips(1)
+    clips.clips[0]["latents"].fill_(math.inf)
+    with pytest.raises(InputError, match=r"5 steps in a row.*learning_rate"):
+        trainer(job, ranks, clips).run()
+
+
+def test_a_checkpoint_of_another_number_of_ranks_is_refused(tmp_path: Path, ranks: Ranks) -> None:
+    job = training_job(tmp_path, steps=2)
+    assert trainer(job, ranks).run()
+    position = job.checkpoints / "step-00000002" / "position.json"
+    position.write_text(json.dumps({**json.loads(position.read_text()), "ranks": 8}))
+    with pytest.raises(InputError, match="written by 8 ranks, this job has 1"):
+        trainer(job, ranks)
+
+
+def test_plain_float32_without_zero_is_refused(tmp_path: Path, ranks: Ranks) -> None:
+    with pytest.raises(InputError, match="zero_stage"):
+        trainer(training_job(tmp_path, zero_stage=0, precision="float32"), ranks)

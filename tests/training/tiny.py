@@ -1,0 +1,81 @@
+"""A job that trains in seconds: a tiny random base, few short clips, small steps."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from exvideo.config import ModelConfig, RandomBase, SigmaConfig, TrainingConfig
+from exvideo.training.job import TrainingJob
+
+BASE = RandomBase(kind="random", path=str(Path(__file__).parent.parent / "models/tiny_svd"), seed=0)
+NUM_FRAMES = 12
+"""Beyond the base's own 8."""
+
+
+class MadeClips:
+    """Clips as `LatentClips` gives them, made from a seed."""
+
+    scaling_factor = 0.18215
+
+    def __init__(self, count: int, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(*shape: int) -> torch.Tensor:
+            return torch.randn(shape, generator=generator)
+
+        self.clips: list[dict[str, Any]] = [
+            {
+                "latents": 5 * normal(1, 4, 8, 8).expand(NUM_FRAMES, -1, -1, -1).contiguous(),
+                "cond_latents": 5 * normal(2, 4, 8, 8),
+                "noise_aug_strengths": torch.tensor([0.02, 0.05]),
+                "image_embeds": normal(32),
+                "fps": torch.tensor(24.0),
+                "motion_bucket_id": torch.tensor(100),
+                "clip_id": f"{index:016x}",
+            }
+            for index in range(count)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.clips[index]
+
+
+def training_config(**changes: Any) -> TrainingConfig:
+    settings: dict[str, Any] = {
+        "steps": 6,
+        "ranks": 1,
+        "batch_size": 2,
+        "learning_rate": 1e-3,
+        "warmup_steps": 1,
+        "weight_decay": 0.01,
+        "max_grad_norm": 1.0,
+        "precision": "bfloat16",
+        "zero_stage": 2,
+        "sigma": SigmaConfig(mean=1.0, std=1.6),
+        "condition_dropout": 0.1,
+        "ema_decay": 0.5,
+        "activation_checkpointing": "none",
+        "attention": "sdpa",
+        "seed": 3,
+        "log_every": 2,
+        "validate_every": 3,
+        "checkpoint_every": 2,
+        "keep_checkpoints": 2,
+        "loader_workers": 0,
+    }
+    return TrainingConfig(**{**settings, **changes})
+
+
+def training_job(folder: Path, **changes: Any) -> TrainingJob:
+    return TrainingJob(
+        training=training_config(**changes),
+        model=ModelConfig(base=BASE),
+        num_frames=NUM_FRAMES,
+        latents=str(folder / "latents" / "manifest.json"),
+        data_digest="0" * 64,
+        folder=folder / "job",
+    )
