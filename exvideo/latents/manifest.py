@@ -1,15 +1,14 @@
 """What a folder of latent shards holds: sidecars, one a shard, and the manifest over them all."""
 
 import hashlib
-import math
-from collections.abc import Iterable, Sequence
-from typing import Literal, Self
+from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from upath import UPath
 
 from exvideo.errors import InputError
-from exvideo.latents.schema import FORMAT, TensorShapes
+from exvideo.latents.schema import FORMAT, Statistics, TensorShapes
 from exvideo.receipt import write_atomically
 
 Split = Literal["train", "held_out"]
@@ -30,36 +29,13 @@ class Encoding(_Document):
     noise_augmentations: PositiveInt
 
 
-class Statistics(_Document):
-    """Of the raw latents, over all values of all rows."""
-
-    rows: PositiveInt
-    mean: float
-    std: float
-    absmax: float
-
-    @classmethod
-    def merged(cls, parts: Iterable[Self]) -> Self | None:
-        """Over several sets of rows of one shape; None where there is none."""
-        parts = list(parts)
-        if not parts:
-            return None
-        rows = sum(part.rows for part in parts)
-        mean = sum(part.rows * part.mean for part in parts) / rows
-        square = sum(part.rows * (part.std**2 + part.mean**2) for part in parts) / rows
-        return cls(
-            rows=rows,
-            mean=mean,
-            std=math.sqrt(max(square - mean**2, 0.0)),
-            absmax=max(part.absmax for part in parts),
-        )
-
-
 class Missing(_Document):
     """A clip that has no latents."""
 
     clip_id: str
     reason: str
+    permanent: bool
+    """False where the machine may have been at fault: the next run tries again."""
 
 
 class Shard(_Document):
@@ -87,6 +63,10 @@ class Sidecar(_Document):
     shard: Shard
     missing: tuple[Missing, ...]
     statistics: Statistics | None
+
+    def accounted_for(self) -> set[str]:
+        """Ids of the clips that need no further try."""
+        return {*self.shard.clip_ids, *(it.clip_id for it in self.missing if it.permanent)}
 
 
 class LatentClip(_Document):

@@ -6,8 +6,9 @@ every element inside Parquet, and reads thirty times slower.
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import google_crc32c
 import numpy as np
@@ -38,6 +39,33 @@ class TensorShapes(BaseModel):
     """[K, C, h, w]: posterior modes of the noised first frame, raw."""
 
 
+class Statistics(BaseModel):
+    """Of the raw latents, over all values of all rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: PositiveInt
+    mean: float
+    std: float
+    absmax: float
+
+    @classmethod
+    def merged(cls, parts: Iterable[Self]) -> Self | None:
+        """Over several sets of rows of one shape; None where there is none."""
+        parts = list(parts)
+        if not parts:
+            return None
+        rows = sum(part.rows for part in parts)
+        mean = sum(part.rows * part.mean for part in parts) / rows
+        square = sum(part.rows * (part.std**2 + part.mean**2) for part in parts) / rows
+        return cls(
+            rows=rows,
+            mean=mean,
+            std=math.sqrt(max(square - mean**2, 0.0)),
+            absmax=max(part.absmax for part in parts),
+        )
+
+
 @dataclass(frozen=True)
 class LatentRow:
     """What is stored of one clip; shapes as in `TensorShapes`."""
@@ -56,6 +84,12 @@ class LatentRow:
         for array in arrays:
             checksum = google_crc32c.extend(checksum, array.tobytes())
         return checksum
+
+    def statistics(self) -> Statistics:
+        """Of the latents."""
+        values = self.latents.astype(np.float64)
+        absmax = np.abs(values).max()
+        return Statistics(rows=1, mean=values.mean(), std=values.std(), absmax=absmax)
 
 
 def arrow_schema(shapes: TensorShapes, described: dict[str, Any]) -> pa.Schema:
@@ -84,13 +118,13 @@ def arrow_schema(shapes: TensorShapes, described: dict[str, Any]) -> pa.Schema:
 
 def to_table(row: LatentRow, schema: pa.Schema) -> pa.Table:
     """The row as a table of one row."""
-    values = row.latents.astype(np.float64)
+    statistics = row.statistics()
     columns = {
         "clip_id": row.clip_id,
         "crc32c": row.crc32c(),
-        "latent_mean": values.mean(),
-        "latent_std": values.std(),
-        "latent_absmax": np.abs(values).max(),
+        "latent_mean": statistics.mean,
+        "latent_std": statistics.std,
+        "latent_absmax": statistics.absmax,
         "noise_aug_strengths": row.noise_aug_strengths.tolist(),
         "image_embeds": row.image_embeds.tobytes(),
         "cond_latents": row.cond_latents.tobytes(),

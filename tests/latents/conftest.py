@@ -8,19 +8,24 @@ from moto.server import ThreadedMotoServer
 from upath import UPath
 
 
-@pytest.fixture
-def bucket(monkeypatch) -> Iterator[UPath]:
-    """An empty bucket, reached as on a cluster: by its URL and the environment."""
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[None]:
+    """Reached as on a cluster, by the environment alone."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    # Instances are cached by arguments, and the endpoint is none: forget an earlier server's.
-    UPath("s3://").fs.clear_instance_cache()
-    bucket = UPath(f"s3://{uuid.uuid4().hex}")  # moto's buckets outlive its server
-    bucket.mkdir()
-    yield bucket
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield
     server.stop()
+
+
+@pytest.fixture
+def bucket(object_store: None) -> UPath:
+    """An empty bucket."""
+    bucket = UPath(f"s3://{uuid.uuid4().hex}")
+    bucket.mkdir()
+    return bucket

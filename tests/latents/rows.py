@@ -11,10 +11,9 @@ from exvideo.latents.manifest import (
     LatentManifest,
     Missing,
     Sidecar,
-    Statistics,
     manifest_of,
 )
-from exvideo.latents.schema import LatentRow, TensorShapes, arrow_schema
+from exvideo.latents.schema import LatentRow, Statistics, TensorShapes, arrow_schema
 from exvideo.latents.shard import open_shard, write_sidecar
 
 SHAPES = TensorShapes(latents=(3, 4, 2, 2), image_embeds=(5,), cond_latents=(2, 4, 2, 2))
@@ -45,23 +44,17 @@ def write_shard(
     with open_shard(folder, name, arrow_schema(SHAPES, ENCODING.model_dump())) as writer:
         for clip_id in clip_ids:
             writer.write(row(clip_id))
-    values = np.concatenate([row(c).latents.ravel() for c in clip_ids]) if clip_ids else None
     sidecar = Sidecar(
         encoding=ENCODING,
         shapes=SHAPES,
         scaling_factor=0.18215,
         encoded_with={"device": "none"},
         shard=writer.shard,
-        missing=tuple(Missing(clip_id=it, reason="broken") for it in missing),
-        statistics=None if values is None else statistics_of(values, len(clip_ids)),
+        missing=tuple(Missing(clip_id=it, reason="broken", permanent=True) for it in missing),
+        statistics=Statistics.merged(row(it).statistics() for it in clip_ids),
     )
     write_sidecar(folder, sidecar)
     return sidecar
-
-
-def statistics_of(values: np.ndarray, rows: int) -> Statistics:
-    exact = values.astype("float64")
-    return Statistics(rows=rows, mean=exact.mean(), std=exact.std(), absmax=np.abs(exact).max())
 
 
 def manifest(folder: UPath, *shards: Sequence[str], held_out: Sequence[str] = ()) -> LatentManifest:

@@ -5,14 +5,14 @@ import pytest
 from upath import UPath
 
 from exvideo.errors import InputError
-from exvideo.latents.manifest import Statistics, manifest_of, read_manifest, write_manifest
-from tests.latents.rows import clip, row, statistics_of, write_shard
+from exvideo.latents.manifest import manifest_of, read_manifest, write_manifest
+from exvideo.latents.schema import Statistics
+from tests.latents.rows import clip, row, write_shard
 
 
-def test_statistics_of_parts_merge_to_those_of_the_whole():
-    parts = [row(c).latents for c in "abc"]
-    merged = Statistics.merged([statistics_of(part, 1) for part in parts])
-    whole = np.concatenate(parts).astype("float64")
+def test_statistics_of_rows_merge_to_those_of_the_whole():
+    merged = Statistics.merged(row(it).statistics() for it in "abc")
+    whole = np.concatenate([row(it).latents for it in "abc"]).astype("float64")
     assert merged.rows == 3
     assert merged.mean == pytest.approx(whole.mean())
     assert merged.std == pytest.approx(whole.std())

@@ -1,0 +1,104 @@
+"""Stage 3: kept clips as latents and embeddings in Parquet shards, written by Ray workers.
+
+python -m pipelines.latent_shards --preset tiny --set latents.workers=4
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from exvideo.config import Preset
+from exvideo.errors import InputError
+from exvideo.receipt import Figure, digest_of
+from pipelines.stage import Job, Outcome, Stage, main
+
+
+def run(job: Job) -> Outcome:
+    """Encode the kept clips that have no latents yet and write the manifest of all."""
+    from exvideo.clips.manifest import read_clips
+    from exvideo.latents.manifest import Encoding, manifest_of, write_manifest
+    from exvideo.latents.plan import plan_shards
+    from exvideo.latents.shard import finished_shards, remove_leftovers
+    from exvideo.latents.shard_worker import EncodingTask, ShardWorker
+    from exvideo.latents.workers import write_shards
+    from exvideo.models import base_id
+
+    settings, base = job.preset.latents, job.preset.model.base
+    kept = [it for it in read_clips(job.inputs["clips"].file("manifest")) if it.status == "kept"]
+    if not kept:
+        raise InputError(
+            f"{job.inputs['clips'].folder}: no clip was kept; its manifest has the reasons"
+        )
+    encoding = Encoding(
+        base_id=base_id(base),
+        dtype=settings.encode_dtype,
+        frames_per_batch=settings.frames_per_batch,
+        noise_augmentations=settings.noise_augmentations,
+    )
+    finished = finished_shards(job.output, encoding)
+    plans = plan_shards(kept, finished, settings.clips_per_shard, encoding)
+    job.progress.say(f"{len(kept)} clips; {len(plans)} shards to write, {len(finished)} finished")
+    task = EncodingTask(
+        base=base,
+        encoding=encoding,
+        sources=job.inputs["source_videos"].folder,
+        output=job.output,
+        decode_timeout_s=job.preset.clips.decode_timeout_s,
+        device="cuda" if settings.gpus_per_worker else "cpu",
+    )
+    workers, gpus = settings.workers, settings.gpus_per_worker
+    write_shards(plans, ShardWorker, task, workers, gpus, job.progress)
+    finished = finished_shards(job.output, encoding)
+    remove_leftovers(job.output, finished)
+    manifest = manifest_of(kept, finished, job.inputs["clips"].receipt.digest)
+    name, digest = write_manifest(job.output, manifest)
+    return Outcome(digest, {"manifest": name}, _figures(manifest, written=len(plans)))
+
+
+def sections(preset: Preset) -> Any:
+    """What rows and shards depend on besides the clips."""
+    clips = preset.clips
+    return {
+        "size": [clips.num_frames, clips.height, clips.width],
+        "base": preset.model.base.model_dump(),
+        "latents": preset.latents.model_dump(exclude={"workers", "gpus_per_worker"}),
+    }
+
+
+def fingerprint(preset: Preset) -> str:
+    """The files of a local base model's encoders; a hub repository has its revision."""
+    files = sorted(
+        file
+        for part in ("vae", "image_encoder", "feature_extractor")
+        for file in (Path(preset.model.base.path).expanduser() / part).glob("*")
+    )
+    return digest_of([(str(it), it.stat().st_size, it.stat().st_mtime_ns) for it in files])
+
+
+def _figures(manifest: Any, written: int) -> dict[str, Figure]:
+    return {
+        "clips": len(manifest.clips),
+        "training clips": sum(clip.split == "train" for clip in manifest.clips),
+        "missing clips": len(manifest.missing),
+        "shards": len(manifest.shards),
+        "shards written now": written,
+        "megabytes": round(sum(shard.bytes for shard in manifest.shards) / 1e6, 1),
+        "latent mean": manifest.statistics.mean,
+        "latent standard deviation": manifest.statistics.std,
+        "latent absolute maximum": manifest.statistics.absmax,
+        "base model": manifest.encoding.base_id,
+    }
+
+
+STAGE = Stage(
+    name="latent_shards",
+    version=1,
+    inputs=("source_videos", "clips"),
+    sections=sections,
+    run=run,
+    grows=True,
+    fingerprint=fingerprint,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(STAGE))

@@ -1,0 +1,92 @@
+"""A worker writes the shard of its plan, and says which clips are missing and why."""
+
+import pytest
+import torch
+from upath import UPath
+
+from exvideo.clips.read import read_clip
+from exvideo.latents.dataset import LatentClips
+from exvideo.latents.manifest import Encoding, LatentClip, manifest_of
+from exvideo.latents.plan import plan_shards
+from exvideo.latents.shard import read_sidecar
+from exvideo.latents.shard_worker import EncodingTask, ShardWorker
+from exvideo.models import base_id
+from exvideo.video.decoder import Decoder
+from tests.latents.videos import FRAMES, make_clip
+from tests.models.tiny import TINY_SVD
+
+ENCODING = Encoding(
+    base_id=base_id(TINY_SVD), dtype="float32", frames_per_batch=3, noise_augmentations=2
+)
+
+
+def task(folder) -> EncodingTask:
+    output = UPath(folder) / "latents"
+    output.mkdir(exist_ok=True)
+    return EncodingTask(TINY_SVD, ENCODING, UPath(folder), output, 60, "cpu")
+
+
+@pytest.fixture
+def clips(tmp_path):
+    return [make_clip(tmp_path, it) for it in ("aa", "bb", "cc")]
+
+
+@pytest.fixture
+def worker(tmp_path):
+    return ShardWorker(task(tmp_path))
+
+
+def write(worker, clips):
+    (plan,) = plan_shards(clips, [], len(clips), ENCODING)
+    told = list(worker.write(plan))
+    return told, read_sidecar(worker.task.output, plan.name)
+
+
+def test_rows_are_the_clips_encoded(tmp_path, worker, clips):
+    told, sidecar = write(worker, clips)
+    assert told == ["aa", "bb", "cc"]
+    assert sidecar.shard.clip_ids == ("aa", "bb", "cc")
+    asked = [LatentClip(clip_id="bb", split="train", fps=24, motion_bucket_id=127)]
+    manifest = manifest_of(asked, [sidecar], "digest")
+    sample = LatentClips(UPath(tmp_path) / "latents", manifest, "train")[0]
+    with Decoder(60) as decoder:
+        row = worker.encoder.encode("bb", read_clip(clips[1], UPath(tmp_path), decoder))
+    assert torch.equal(sample["latents"], torch.from_numpy(row.latents).float())
+    assert sample["latents"].shape == (FRAMES, 4, 8, 8)
+
+
+def test_a_broken_and_a_lost_video_are_missing_with_their_reasons(tmp_path, worker, clips):
+    (tmp_path / "aa.mp4").write_bytes(b"no video")
+    (tmp_path / "bb.mp4").unlink()
+    told, sidecar = write(worker, clips)
+    assert told == ["aa", "bb", "cc"]
+    assert sidecar.shard.clip_ids == ("cc",)
+    assert [it.clip_id for it in sidecar.missing] == ["aa", "bb"]
+    assert all(it.reason for it in sidecar.missing)
+
+
+def test_latents_that_are_not_finite_are_missing(worker, clips):
+    torch.nn.init.constant_(worker.encoder.vae.quant_conv.bias, float("nan"))
+    _, sidecar = write(worker, clips)
+    assert sidecar.shard.rows == 0
+    assert sidecar.statistics is None
+    assert "not finite" in sidecar.missing[0].reason
+
+
+def test_a_finished_shard_is_not_written_again(tmp_path, worker, clips):
+    write(worker, clips)
+    (shard,) = (tmp_path / "latents").glob("*.parquet")
+    before = shard.stat().st_mtime_ns
+    told, _ = write(worker, clips)
+    assert told == ["aa", "bb", "cc"]
+    assert shard.stat().st_mtime_ns == before
+
+
+def test_writing_again_gives_the_same_bytes(tmp_path, worker, clips):
+    write(worker, clips)
+    files = [*(tmp_path / "latents").iterdir()]
+    first = {it.name: it.read_bytes() for it in files}
+    for it in files:
+        it.unlink()
+    write(ShardWorker(task(tmp_path)), clips)
+    assert {it.name: it.read_bytes() for it in (tmp_path / "latents").iterdir()} == first
