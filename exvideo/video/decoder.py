@@ -7,7 +7,7 @@ import resource
 import signal
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -74,7 +74,7 @@ class Decoder:
 
     def stream(
         self, function: Callable[..., Iterator[Item]], path: Path | UPath, *arguments: Any
-    ) -> Iterator[Item]:
+    ) -> Generator[Item, None, None]:
         """The items of `function(path, *arguments)`; the function must stand in a module.
 
         A file that is not local is fetched first. Raises `DecodeError` where the file is gone,
@@ -89,7 +89,7 @@ class Decoder:
 
     def _stream(
         self, function: Callable[..., Iterator[Item]], path: Path, arguments: tuple[Any, ...]
-    ) -> Iterator[Item]:
+    ) -> Generator[Item, None, None]:
         child = self._child or self._start()
         os.truncate(self._stderr.name, 0)
         answered = False
