@@ -1,0 +1,92 @@
+"""The embedded Stable Video Diffusion's parts other than the VAE, at their small size."""
+
+from pathlib import Path
+
+import torch
+from diffusers import EulerDiscreteScheduler, StableVideoDiffusionPipeline
+from diffusers.models import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+NATIVE_FRAMES = 8
+EMBEDDING = 32
+
+
+def build_unet(seed: int = 0) -> UNetSpatioTemporalConditionModel:
+    """The U-Net with random weights; 5.1 million parameters.
+
+    No attention at 16x16, where it costs more than all the rest; the temporal residual blocks are
+    everywhere, as in SVD.
+    """
+    torch.manual_seed(seed)
+    return UNetSpatioTemporalConditionModel(
+        sample_size=16,
+        in_channels=8,
+        out_channels=4,
+        down_block_types=(
+            "DownBlockSpatioTemporal",
+            "CrossAttnDownBlockSpatioTemporal",
+            "CrossAttnDownBlockSpatioTemporal",
+        ),
+        up_block_types=(
+            "CrossAttnUpBlockSpatioTemporal",
+            "CrossAttnUpBlockSpatioTemporal",
+            "UpBlockSpatioTemporal",
+        ),
+        block_out_channels=(32, 64, 96),
+        num_attention_heads=(1, 2, 3),
+        layers_per_block=1,
+        transformer_layers_per_block=1,
+        cross_attention_dim=EMBEDDING,
+        addition_time_embed_dim=32,
+        projection_class_embeddings_input_dim=96,
+        num_frames=NATIVE_FRAMES,
+    )
+
+
+def save_image_encoder(folder: Path, seed: int = 0) -> None:
+    """Write `image_encoder` and `feature_extractor`: a small CLIP tower of seeded random weights.
+
+    224 px is the size that diffusers' pipeline prepares for CLIP, whatever the encoder.
+    """
+    torch.manual_seed(seed)
+    config = CLIPVisionConfig(
+        hidden_size=64,
+        intermediate_size=128,
+        projection_dim=EMBEDDING,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=224,
+        patch_size=32,
+    )
+    CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
+    CLIPImageProcessor().save_pretrained(folder / "feature_extractor")
+
+
+def scheduler() -> EulerDiscreteScheduler:
+    """SVD's own sampler: v-prediction, Karras sigmas from 700 to 0.002, continuous c_noise."""
+    return EulerDiscreteScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        interpolation_type="linear",
+        prediction_type="v_prediction",
+        sigma_max=700.0,
+        sigma_min=0.002,
+        timestep_spacing="leading",
+        timestep_type="continuous",
+        steps_offset=1,
+        use_karras_sigmas=True,
+    )
+
+
+def assemble(
+    unet: UNetSpatioTemporalConditionModel, vae: AutoencoderKLTemporalDecoder, folder: Path
+) -> StableVideoDiffusionPipeline:
+    """diffusers' pipeline of this U-Net and VAE with the image encoder found in `folder`."""
+    return StableVideoDiffusionPipeline(
+        vae=vae,
+        image_encoder=CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder"),
+        unet=unet,
+        scheduler=scheduler(),
+        feature_extractor=CLIPImageProcessor.from_pretrained(folder / "feature_extractor"),
+    )

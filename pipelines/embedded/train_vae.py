@@ -1,0 +1,153 @@
+"""Train the embedded VAE on frames of the small world and of real clips.
+
+python -m pipelines.embedded.train_vae --run RUN     (resumes; leaves RUN/vae in diffusers' layout)
+
+The spatial weights are trained on single frames. The temporal decoder's own layers stay where they
+change nothing: zero-initialised residual branches and an identity at the output.
+"""
+
+import numpy as np
+import torch
+from diffusers.models import AutoencoderKLTemporalDecoder
+from diffusers.models.resnet import TemporalResnetBlock
+from numpy.typing import NDArray
+
+from exvideo.world import HELD_OUT_PHOTOGRAPHS, TRAIN_PHOTOGRAPHS, random_spec, render_clip
+from pipelines.embedded.real_frames import centre_square, random_square, real_frames
+from pipelines.embedded.training_run import TrainingRun, arguments
+
+SIZE = 64
+BATCH = 8
+REAL_PER_BATCH = 3
+L1_WEIGHT = 0.05
+KL_WEIGHT = 3e-5
+
+
+def build_vae() -> AutoencoderKLTemporalDecoder:
+    """The embedded VAE with random weights: factor 4, latents [4, 16, 16] for 64 px."""
+    vae = AutoencoderKLTemporalDecoder(
+        block_out_channels=(32, 64, 96),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        layers_per_block=1,
+        latent_channels=4,
+        sample_size=SIZE,
+        scaling_factor=1.0,
+        force_upcast=True,
+    )
+    with torch.no_grad():
+        for block in vae.decoder.modules():
+            if isinstance(block, TemporalResnetBlock):
+                block.requires_grad_(False)
+                for parameter in block.conv2.parameters():
+                    parameter.zero_()
+        out = vae.decoder.time_conv_out.requires_grad_(False)
+        out.weight.zero_()
+        out.weight[:, :, 1, 0, 0] = torch.eye(3)
+        out.bias.zero_()
+    for name, parameter in vae.decoder.named_parameters():
+        if name.endswith("mix_factor"):
+            parameter.requires_grad_(False)  # without effect while both branches agree
+    return vae
+
+
+def to_pixels(frames: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 [N, H, W, 3] -> float [N, 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+
+
+def training_frames(rng: np.random.Generator) -> torch.Tensor:
+    """A batch [BATCH, 3, SIZE, SIZE]."""
+    real = [frame for clip in real_frames(held_out=False).values() for frame in clip]
+    frames = [
+        random_square(real[rng.integers(len(real))], SIZE, rng) for _ in range(REAL_PER_BATCH)
+    ]
+    for seed in rng.integers(2**31, size=BATCH - REAL_PER_BATCH):
+        spec = random_spec(int(seed), TRAIN_PHOTOGRAPHS)
+        frames.append(render_clip(spec, 1, SIZE, SIZE).frames[0])
+    return torch.stack([recolour(to_pixels(frame[None])[0], rng) for frame in frames])
+
+
+def recolour(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Mirror [..., 3, H, W], exchange and strengthen its colours, change light and contrast.
+
+    Half the photographs are grey: without the tint and the stronger colours, a VAE trained on them
+    is slow to learn any.
+    """
+    if rng.random() < 0.3:
+        pixels = pixels.index_select(-3, torch.from_numpy(rng.permutation(3)))
+    pixels = pixels.flip(-1) if rng.random() < 0.5 else pixels
+    grey = pixels.mean(dim=-3, keepdim=True)
+    tint = torch.from_numpy(rng.normal(0.0, 0.1, (3, 1, 1)).astype(np.float32))
+    pixels = grey + rng.uniform(0.8, 2.0) * (pixels - grey) + tint
+    return (pixels * rng.uniform(0.8, 1.1)).clamp(-1.0, 1.0)
+
+
+def reconstruction_loss(vae: AutoencoderKLTemporalDecoder, pixels: torch.Tensor) -> torch.Tensor:
+    """Squared error, a little absolute error and a mild KL; means over pixels, latent elements."""
+    with torch.autocast("cpu", torch.bfloat16):
+        posterior = vae.encode(pixels).latent_dist
+        decoded = vae.decode(posterior.sample(), num_frames=1).sample
+    error = decoded.float() - pixels
+    kl = 0.5 * (posterior.mean**2 + posterior.var - 1.0 - posterior.logvar).float().mean()
+    # Squared error first: absolute error alone settles for grey before it learns colour.
+    return error.square().mean() + L1_WEIGHT * error.abs().mean() + KL_WEIGHT * kl
+
+
+@torch.no_grad()
+def psnr(vae: AutoencoderKLTemporalDecoder, frames: NDArray[np.uint8]) -> float:
+    """Mean over frames of the PSNR (dB, of 8-bit values) of decode(encode(frame).mode())."""
+    values = []
+    for chunk in np.array_split(frames, max(1, len(frames) // 16)):
+        latents = vae.encode(to_pixels(chunk)).latent_dist.mode()
+        decoded = vae.decode(latents, num_frames=1).sample
+        rebuilt = ((decoded + 1.0) * 127.5).round().clamp(0, 255)
+        target = torch.from_numpy(chunk).permute(0, 3, 1, 2).float()
+        mse = (rebuilt - target).pow(2).mean(dim=(1, 2, 3)).clamp_min(1e-6)
+        values.append(10.0 * torch.log10(255.0**2 / mse))
+    return float(torch.cat(values).mean())
+
+
+def held_out_psnr(vae: AutoencoderKLTemporalDecoder, per_clip: int = 24) -> dict[str, float]:
+    """PSNR on frames of each held-out real clip and on the held-out photographs."""
+    figures = {}
+    for name, clip in real_frames(held_out=True).items():
+        chosen = clip[:: max(1, len(clip) // per_clip)][:per_clip]
+        figures[f"psnr_{name}"] = psnr(vae, np.stack([centre_square(f, SIZE) for f in chosen]))
+    figures["psnr_real"] = float(np.mean(list(figures.values())))
+    specs = [random_spec(seed, HELD_OUT_PHOTOGRAPHS) for seed in range(per_clip)]
+    rendered = np.stack([render_clip(spec, 1, SIZE, SIZE).frames[0] for spec in specs])
+    figures["psnr_held_out_photographs"] = psnr(vae, rendered)
+    return figures
+
+
+@torch.no_grad()
+def scaling_factor(vae: AutoencoderKLTemporalDecoder) -> float:
+    """1 / standard deviation of the latents over 512 frames of training photographs, rounded."""
+    specs = [random_spec(seed, TRAIN_PHOTOGRAPHS) for seed in range(512)]
+    frames = np.stack([render_clip(spec, 1, SIZE, SIZE).frames[0] for spec in specs])
+    latents = [vae.encode(to_pixels(c)).latent_dist.mode() for c in np.array_split(frames, 16)]
+    return round(1.0 / float(torch.cat(latents).std()), 4)
+
+
+def main() -> None:
+    parser = arguments("Train the embedded VAE.", steps=2200, learning_rate=1e-3)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    vae = build_vae()
+    run = TrainingRun(vae, options, ema_decay=0.999)
+
+    run.train(
+        lambda step, rng: training_frames(rng),
+        lambda pixels: reconstruction_loss(vae, pixels),
+        lambda: held_out_psnr(vae),
+        measure_every=500,
+    )
+    with run.averaged_weights():
+        factor = scaling_factor(vae)
+        vae.register_to_config(scaling_factor=factor)
+        vae.save_pretrained(options.run / "vae")
+        run.log(scaling_factor=factor, **held_out_psnr(vae))
+
+
+if __name__ == "__main__":
+    main()
