@@ -25,6 +25,7 @@ def run(job: Job) -> Outcome:
     videos = read_source_videos(sources.file("manifest"))
     clips = curate(videos, sources.folder, config, job.output / "videos", job.progress)
     manifest = write_clips(job.output, clips)
+    job.progress.say(f"every candidate and its reason: {job.output / manifest.name}")
     check_some_kept(clips, config)
     preview = manifest.name.replace("manifest", "preview").replace(".parquet", ".png")
     with Decoder(config.decode_timeout_s) as decoder:

@@ -1,0 +1,115 @@
+"""The first two stages as their programs run them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from exvideo.config import Preset, load_preset
+from exvideo.errors import InputError
+from exvideo.progress import Silent
+from exvideo.receipt import Receipt
+from pipelines.clips import STAGE as CLIPS
+from pipelines.source_videos import STAGE as SOURCE_VIDEOS
+from pipelines.stage import run_stage, stage_folder
+from tests.clips.videos import listed, moving
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four videos, and where the stages write."""
+    root = tmp_path_factory.mktemp("road")
+    folder = root / "videos"
+    folder.mkdir()
+    listed(folder, "a.mp4", moving(17))
+    listed(folder, "b.mp4", moving(9, "coffee"))
+    listed(folder, "broken.mp4", b"no video")
+    listed(folder, "still.mp4", np.repeat(moving(1, "brick"), 9, axis=0))
+    return root
+
+
+@pytest.fixture(scope="module")
+def preset(root: Path) -> Preset:
+    return small_preset(root, root / "videos")
+
+
+@pytest.fixture(scope="module")
+def finished(preset: Preset) -> Receipt:
+    return run(preset)
+
+
+def small_preset(root: Path, videos: Path, **overrides: Any) -> Preset:
+    settings = {
+        "storage.root": str(root / "out"),
+        "storage.min_free_gb": 0.0,
+        "source": {"kind": "local", "paths": [str(videos)]},
+        "clips.num_frames": 8,
+        "clips.height": 32,
+        "clips.width": 32,
+        "clips.workers": 1,
+        "evaluation.grid_frames": 4,
+    }
+    return load_preset("tiny", {**settings, **overrides})
+
+
+def run(preset: Preset) -> Receipt:
+    run_stage(SOURCE_VIDEOS, preset, Silent())
+    return run_stage(CLIPS, preset, Silent())
+
+
+def test_the_counts_add_up(finished: Receipt) -> None:
+    figures = finished.figures
+    rejected = sum(int(n) for name, n in figures.items() if name.startswith("rejected: "))
+    assert (figures["videos"], figures["candidates"], figures["clips kept"]) == (4, 5, 3)
+    assert int(figures["clips kept"]) + rejected == figures["candidates"]
+    assert figures["rejected: unreadable"] == figures["rejected: still"] == 1
+    assert 1 <= int(figures["clips held out"]) < 3
+
+
+def test_the_preview_is_a_picture(preset: Preset, finished: Receipt) -> None:
+    preview = stage_folder(preset, "clips") / finished.folder / finished.files["preview"]
+    assert preview.read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_that_join_are_cut_and_the_others_are_not_again(
+    root: Path, preset: Preset, finished: Receipt
+) -> None:
+    folder = stage_folder(preset, "clips") / finished.folder
+    remembered = {path.name: path.stat().st_mtime_ns for path in (folder / "videos").iterdir()}
+    listed(root / "videos", "c.mp4", moving(9, "chelsea"))
+    after = run(preset)
+    assert after.folder == finished.folder
+    assert after.figures["clips kept"] == int(finished.figures["clips kept"]) + 1
+    assert (folder / finished.files["manifest"]).exists()
+    now = {path.name: path.stat().st_mtime_ns for path in (folder / "videos").iterdir()}
+    assert remembered.items() <= now.items()
+
+
+def test_workers_and_time_limits_change_no_output(root: Path, preset: Preset) -> None:
+    changes = {"clips.workers": 7, "clips.decode_timeout_s": 7.0}
+    other = small_preset(root, root / "videos", **changes)
+    assert CLIPS.sections(other) == CLIPS.sections(preset)
+
+
+def test_more_frames_than_any_video_has_is_refused(root: Path) -> None:
+    greedy = small_preset(root, root / "videos", **{"clips.num_frames": 128})
+    with pytest.raises(InputError, match=r"longest scene has 17 frames, clips\.num_frames asks"):
+        run(greedy)
+
+
+def test_a_folder_of_broken_files_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        listed(folder, name, b"no video")
+    with pytest.raises(InputError, match=r"None of the files can be decoded: .*a\.mp4"):
+        run(small_preset(tmp_path, folder))
+
+
+@pytest.mark.parametrize(("name", "complaint"), [("missing", "there is no"), (".", "holds no")])
+def test_a_missing_or_empty_folder_is_refused(tmp_path: Path, name: str, complaint: str) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match=complaint):
+        run(small_preset(tmp_path, empty / name))
