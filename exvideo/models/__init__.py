@@ -10,7 +10,7 @@ from exvideo.models.base import (
     load_unet,
     load_vae,
 )
-from exvideo.models.extend import extend, resize
+from exvideo.models.extend import extend, resize, to_full_form
 from exvideo.models.extension_file import (
     ExtensionFileError,
     ExtensionMetadata,
@@ -49,5 +49,6 @@ __all__ = [
     "resize",
     "save_extension",
     "save_pipeline",
+    "to_full_form",
     "trainable_parameters",
 ]

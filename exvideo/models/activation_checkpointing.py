@@ -8,11 +8,18 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.resnet import ResnetBlock2D, TemporalResnetBlock
 from torch.utils.checkpoint import checkpoint
 
-from exvideo.models.identity_conv import IdentityConv3d
+from exvideo.models.identity_conv import FactorisedIdentityConv3d, IdentityConv3d
 
 CheckpointPolicy = Literal["none", "block", "part"]
 
-PARTS = (ResnetBlock2D, TemporalResnetBlock, Attention, FeedForward, IdentityConv3d)
+PARTS = (
+    ResnetBlock2D,
+    TemporalResnetBlock,
+    Attention,
+    FeedForward,
+    IdentityConv3d,
+    FactorisedIdentityConv3d,
+)
 
 
 def checkpoint_activations(unet: ModelMixin, policy: CheckpointPolicy) -> None:

@@ -22,7 +22,14 @@ from exvideo.models.trainable import extension_shapes, extension_state
 
 Layout = Literal["exvideo", "diffsynth"]
 TABLE = "positional_embedding.embeddings"
-METADATA_KEY = "exvideo"
+HEADER_KEY = "exvideo"
+"""Of a single entry: safetensors writes several in any order, and files should be reproducible."""
+PUBLISHED_STRUCTURE = {
+    "native_frames": 25,
+    "table_init": "ping_pong",
+    "conv": "dense",
+    "lora_rank": None,
+}
 
 
 class ExtensionFileError(InputError):
@@ -78,12 +85,18 @@ def save_extension(
             names of `extension_parameters`.
     """
     state = dict(extension_state(unet) if state is None else state)
-    _refuse_misfits(path, _shapes(state), extension_shapes(unet, metadata.num_frames))
+    structure = unet.config["extension"]
+    _refuse_misfits(path, _shapes(state), extension_shapes(unet, metadata.num_frames, **structure))
     if layout == "diffsynth":
+        if structure["conv"] != "dense" or structure["lora_rank"] is not None:
+            raise ValueError(
+                "The published layout holds the full form: call exvideo.models.to_full_form."
+            )
         numbers = temporal_block_numbers(unet)
         state = {to_diffsynth(name, numbers): tensor for name, tensor in state.items()}
     elif layout != "exvideo":
         raise ValueError(f"layout is {layout!r}, expected 'exvideo' or 'diffsynth'.")
+    header = {"metadata": metadata.model_dump(), "structure": structure}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -91,7 +104,7 @@ def save_extension(
         save_file(
             {name: tensor.cpu().contiguous() for name, tensor in state.items()},
             unfinished,
-            metadata={METADATA_KEY: metadata.model_dump_json()},
+            metadata={HEADER_KEY: json.dumps(header)},
         )
         unfinished.replace(path)
     finally:
@@ -121,21 +134,17 @@ def load_extension(
         names = _names(file)
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
         num_frames = _table_length(path, shapes)
-        metadata = _metadata(path, file.metadata(), num_frames)
+        metadata, structure = _header(path, file.metadata(), num_frames)
         _refuse_other_base(path, metadata, base_id or unet.config.get("base_id"))
-        if isinstance(unet, ExtendedUNet) and unet.config["num_frames"] != num_frames:
-            raise ExtensionFileError(
-                f"{path} is an extension to {num_frames} frames, the U-Net is extended to "
-                f"{unet.config['num_frames']}: resize either (exvideo.models.resize)."
-            )
-        expected = extension_shapes(unet, num_frames)
+        _refuse_other_structure(path, unet, num_frames, structure)
+        expected = extension_shapes(unet, num_frames, **structure)
         in_file = {name: name for name in expected}
         if names[0].startswith("blocks."):
             numbers = temporal_block_numbers(unet)
             in_file = {name: to_diffsynth(name, numbers) for name in expected}
         _refuse_misfits(path, shapes, {in_file[name]: expected[name] for name in expected})
         if not isinstance(unet, ExtendedUNet):
-            extend(unet, num_frames, native_frames=metadata.native_frames)
+            extend(unet, num_frames, **structure)
         with torch.no_grad():
             for name, tensor in extension_state(unet).items():
                 tensor.copy_(file.get_tensor(in_file[name]))
@@ -147,7 +156,7 @@ def read_metadata(path: str | os.PathLike[str]) -> ExtensionMetadata:
     """The metadata of an extension's file, without its tensors."""
     with _open(path) as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in _names(file)}
-        return _metadata(path, file.metadata(), _table_length(path, shapes))
+        return _header(path, file.metadata(), _table_length(path, shapes))[0]
 
 
 def _open(path: str | os.PathLike[str]) -> Any:
@@ -174,18 +183,41 @@ def _table_length(path: Any, shapes: Mapping[str, tuple[int, ...]]) -> int:
     return lengths.pop()
 
 
-def _metadata(path: Any, header: Mapping[str, str] | None, num_frames: int) -> ExtensionMetadata:
-    if not header or METADATA_KEY not in header:
-        return published_metadata(num_frames)
+def _header(
+    path: Any, header: Mapping[str, str] | None, num_frames: int
+) -> tuple[ExtensionMetadata, dict[str, Any]]:
+    """The metadata, and the arguments of `extend` that the file's tensors belong to."""
+    if not header or HEADER_KEY not in header:
+        return published_metadata(num_frames), {**PUBLISHED_STRUCTURE}
     try:
-        metadata = ExtensionMetadata.model_validate(json.loads(header[METADATA_KEY]))
-    except ValueError as error:
-        raise ExtensionFileError(f"{path} has metadata that can't be read: {error}") from error
+        content = json.loads(header[HEADER_KEY])
+        metadata = ExtensionMetadata.model_validate(content["metadata"])
+        structure = {key: content["structure"][key] for key in PUBLISHED_STRUCTURE}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ExtensionFileError(f"{path} has a header that can't be read: {error}") from error
     if metadata.num_frames != num_frames:
         raise ExtensionFileError(
             f"{path} says that it has {metadata.num_frames} frames, its tables have {num_frames}."
         )
-    return metadata
+    return metadata, structure
+
+
+def _refuse_other_structure(
+    path: Any, unet: Any, num_frames: int, structure: Mapping[str, Any]
+) -> None:
+    if not isinstance(unet, ExtendedUNet):
+        return
+    if unet.config["num_frames"] != num_frames:
+        raise ExtensionFileError(
+            f"{path} is an extension to {num_frames} frames, the U-Net is extended to "
+            f"{unet.config['num_frames']}: resize either (exvideo.models.resize)."
+        )
+    for key in ("conv", "lora_rank"):
+        if unet.config["extension"][key] != structure[key]:
+            raise ExtensionFileError(
+                f"{path} is an extension with {key}={structure[key]!r}, the U-Net has "
+                f"{key}={unet.config['extension'][key]!r}: load the file over a base instead."
+            )
 
 
 def _refuse_other_base(path: Any, metadata: ExtensionMetadata, base_id: str | None) -> None:

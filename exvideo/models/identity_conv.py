@@ -1,8 +1,12 @@
 """The 3D convolution that follows the positions and does nothing before training."""
 
+from typing import Any, Literal
+
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+ConvKind = Literal["dense", "factorised", "depthwise"]
 
 
 def pad_frames(x: torch.Tensor) -> torch.Tensor:
@@ -19,27 +23,71 @@ def pad_frames(x: torch.Tensor) -> torch.Tensor:
     return F.pad(x, replicate, mode="replicate") if any(replicate) else x
 
 
-class IdentityConv3d(nn.Conv3d):
-    """Dense 3x3x3 convolution over [B, C, T, H, W] that starts as the identity."""
+class IdentityConv3d(nn.Module):
+    """3x3x3 convolution over [B, C, T, H, W] that starts as the identity.
 
-    bias: torch.Tensor
+    The original's is dense and by far the largest part of what the extension adds.
+    """
 
-    def __init__(
-        self,
-        channels: int,
-        device: torch.device | None = None,
-        dtype: torch.dtype | None = None,
-    ):
-        super().__init__(channels, channels, kernel_size=3, device=device, dtype=dtype)
-
-    def reset_parameters(self) -> None:
-        """Weight zero but for the central tap, which is the unit matrix; bias zero."""
+    def __init__(self, channels: int, groups: int = 1, **factory: Any):
+        super().__init__()
+        self.groups = groups
+        per_group = channels // groups
+        self.weight = nn.Parameter(torch.zeros(channels, per_group, 3, 3, 3, **factory))
+        self.bias = nn.Parameter(torch.zeros(channels, **factory))
         with torch.no_grad():
-            self.weight.zero_()
-            self.weight[:, :, 1, 1, 1] = torch.eye(
-                self.out_channels, dtype=self.weight.dtype, device=self.weight.device
-            )
-            self.bias.zero_()
+            self.weight[:, :, 1, 1, 1] = torch.eye(per_group, **factory).repeat(groups, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(pad_frames(x))
+        return F.conv3d(pad_frames(x), self.weight, self.bias, groups=self.groups)
+
+    def dense(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight [C, C, 3, 3, 3] and bias [C] of the dense convolution that computes the same."""
+        blocks = self.weight.unflatten(0, (self.groups, -1))
+        channels, per_group = self.weight.shape[:2]
+        dense = self.weight.new_zeros(self.groups, per_group, self.groups, per_group, 3, 3, 3)
+        group = torch.arange(self.groups, device=dense.device)
+        dense[group, :, group] = blocks
+        return dense.reshape(channels, channels, 3, 3, 3), self.bias
+
+
+class FactorisedIdentityConv3d(nn.Module):
+    """Depthwise 1x3x3 convolution, then dense 3x1x1: a ninth of the dense one's weights."""
+
+    def __init__(self, channels: int, **factory: Any):
+        super().__init__()
+        self.spatial = nn.Parameter(torch.zeros(channels, 1, 1, 3, 3, **factory))
+        self.temporal = nn.Parameter(torch.zeros(channels, channels, 3, 1, 1, **factory))
+        self.bias = nn.Parameter(torch.zeros(channels, **factory))
+        with torch.no_grad():
+            self.spatial[:, :, :, 1, 1] = 1
+            self.temporal[:, :, 1, 0, 0] = torch.eye(channels, **factory)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.conv3d(pad_frames(x), self.spatial, groups=len(self.spatial))
+        return F.conv3d(x, self.temporal, self.bias)
+
+    def dense(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight [C, C, 3, 3, 3] and bias [C] of the dense convolution that computes the same."""
+        return self.temporal * self.spatial.transpose(0, 1), self.bias
+
+
+def identity_conv(channels: int, kind: ConvKind, **factory: Any) -> nn.Module:
+    """An identity convolution of a kind: dense is the original's, the others are small."""
+    if kind == "dense":
+        return IdentityConv3d(channels, **factory)
+    if kind == "factorised":
+        return FactorisedIdentityConv3d(channels, **factory)
+    if kind == "depthwise":
+        return IdentityConv3d(channels, groups=channels, **factory)
+    raise ValueError(f"conv is {kind!r}, expected 'dense', 'factorised' or 'depthwise'.")
+
+
+def to_dense(conv: nn.Module) -> IdentityConv3d:
+    """The dense convolution that computes the same as `conv`."""
+    weight, bias = conv.dense()  # type: ignore[operator]
+    dense = IdentityConv3d(len(bias), device=bias.device, dtype=bias.dtype)
+    with torch.no_grad():
+        dense.weight.copy_(weight)
+        dense.bias.copy_(bias)
+    return dense

@@ -14,11 +14,15 @@ from diffusers.models.unets.unet_spatio_temporal_condition import (
 )
 from torch import nn
 
-from exvideo.models.identity_conv import IdentityConv3d
+from exvideo.models.identity_conv import ConvKind, identity_conv, to_dense
+from exvideo.models.lora import add_lora, merge_lora
 from exvideo.models.positions import PositionTable, TableInit, native_positions, resize_rows
 
 NOTES = ("base_id", "post_tuning")
 """What else a U-Net's configuration may say: where its base and its trained tensors come from."""
+
+
+LORA_TARGETS = r".*\.temporal_transformer_blocks\.\d+\.attn1\.(to_q|to_k|to_v|to_out\.0)"
 
 
 class ExtendedTransformer(TransformerSpatioTemporalModel):
@@ -145,6 +149,8 @@ def extend_svd(
     *,
     table_init: TableInit = "ping_pong",
     native_frames: int | None = None,
+    conv: ConvKind = "dense",
+    lora_rank: int | None = None,
 ) -> ExtendedUNet:
     """Extend `unet` in place to clips of `num_frames` frames; see `exvideo.models.extend`."""
     if isinstance(unet, ExtendedUNet):
@@ -156,18 +162,34 @@ def extend_svd(
     for transformer in transformers(unet).values():
         weight = transformer.proj_in.weight
         table = initial_table(transformer, positions)
+        positional_conv = identity_conv(
+            transformer.in_channels, conv, device=weight.device, dtype=weight.dtype
+        )
         # The class changes and the object stays: its names, tensors and hooks are still the base's.
         transformer.__class__ = ExtendedTransformer
         transformer.positional_embedding = PositionTable(table)
-        transformer.positional_conv = IdentityConv3d(
-            transformer.in_channels, device=weight.device, dtype=weight.dtype
-        )
+        transformer.positional_conv = positional_conv
+    if lora_rank is not None:
+        add_lora(unet, lora_rank, LORA_TARGETS)
     unet.__class__ = ExtendedUNet
-    unet.register_to_config(
-        num_frames=num_frames,
-        extension={"native_frames": native_frames, "table_init": table_init},
-    )
+    structure = {
+        "native_frames": native_frames,
+        "table_init": table_init,
+        "conv": conv,
+        "lora_rank": lora_rank,
+    }
+    unet.register_to_config(num_frames=num_frames, extension=structure)
     return cast(ExtendedUNet, unet)
+
+
+def complete_svd(unet: ExtendedUNet) -> ExtendedUNet:
+    """Give an efficient variant the full form in place; see `exvideo.models.to_full_form`."""
+    merge_lora(unet)
+    for transformer in transformers(unet).values():
+        transformer.positional_conv = to_dense(transformer.get_submodule("positional_conv"))
+    structure = {**unet.config["extension"], "conv": "dense", "lora_rank": None}
+    unet.register_to_config(extension=structure)
+    return unet
 
 
 def resize_svd(unet: ExtendedUNet, num_frames: int) -> ExtendedUNet:

@@ -1,5 +1,6 @@
 import copy
 import hashlib
+import json
 
 import pytest
 import torch
@@ -48,10 +49,14 @@ def path(tmp_path, trained):
     return path
 
 
-def rewrite(path, change, metadata=METADATA):
+def rewrite(path, change=lambda tensors: None, header=lambda content: None):
+    """Change a file's tensors, and its header, which a `header` that returns False drops."""
+    with safe_open(path, framework="pt") as file:
+        content = json.loads(file.metadata()["exvideo"])
     tensors = load_file(path)
     change(tensors)
-    save_file(tensors, path, metadata={"exvideo": metadata.model_dump_json()} if metadata else None)
+    keep = header(content) is not False
+    save_file(tensors, path, metadata={"exvideo": json.dumps(content)} if keep else None)
 
 
 @pytest.mark.parametrize("layout", ["exvideo", "diffsynth"])
@@ -122,7 +127,7 @@ def test_shapes_foretold_for_a_base_are_the_extended_models(trained):
 def test_a_published_file_says_nothing_of_itself_but_its_length(trained, tmp_path):
     path = tmp_path / "model.fp16.safetensors"
     save_extension(trained, path, METADATA, layout="diffsynth")
-    rewrite(path, lambda tensors: None, metadata=None)
+    rewrite(path, header=lambda content: False)
     metadata = load_extension(tiny_unet(), path)
     assert metadata.num_frames == FRAMES
     assert metadata.base_id is None
@@ -192,8 +197,14 @@ def test_a_resized_extension_goes_on_at_its_new_length(path, tmp_path):
 def test_metadata_that_contradict_the_tensors_are_refused(trained, path):
     with pytest.raises(ExtensionFileError, match=r"shape of .*embeddings: \[20, 32\]"):
         save_extension(trained, path, METADATA.model_copy(update={"num_frames": 21}))
-    rewrite(path, lambda tensors: None, METADATA.model_copy(update={"num_frames": 21}))
+    rewrite(path, header=lambda content: content["metadata"].update(num_frames=21))
     with pytest.raises(ExtensionFileError, match=r"says that it has 21 frames, .* have 20"):
+        load_extension(tiny_unet(), path)
+
+
+def test_a_damaged_header_is_refused(path):
+    rewrite(path, header=lambda content: content["metadata"].pop("step"))
+    with pytest.raises(ExtensionFileError, match=r"header that can't be read: .*"):
         load_extension(tiny_unet(), path)
 
 
