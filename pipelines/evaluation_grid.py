@@ -14,7 +14,9 @@ from exvideo.receipt import Figure, digest_of, write_atomically
 from pipelines.stage import Job, Outcome, Stage, main
 
 if TYPE_CHECKING:
-    from diffusers import StableVideoDiffusionPipeline
+    from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
+        StableVideoDiffusionPipeline,
+    )
 
     from exvideo.evaluation.numbers import Numbers
     from exvideo.evaluation.samples import FirstFrame, Phase
@@ -38,7 +40,6 @@ def run(job: Job) -> Outcome:
     from exvideo.evaluation.samples import generate_missing, samples
     from exvideo.evaluation.side_by_side import write_side_by_side
     from exvideo.generation.load import best_device, extended_pipeline
-    from exvideo.models import read_metadata
 
     preset, config = job.preset, job.preset.evaluation
     num_frames = preset.clips.num_frames
@@ -53,15 +54,14 @@ def run(job: Job) -> Outcome:
             precision=preset.training.precision,
         )
 
-    with _phases(job) as phases:
+    with _phases(job) as (phases, native_frames):
         folder = job.scratch / "clips"
         wanted = list(samples(folder, phases, _first_frames(job), config.seeds))
         generate_missing(wanted, pipeline, num_frames, config, job.progress)
-        native = read_metadata(phases[-1].extension).native_frames
     numbers, blocks = evaluate(wanted, raft, config.grid_clips, job.progress)
 
     drawn = {name: job.scratch / file for name, file in FILES.items()}
-    title = f"{native} frames extended to {num_frames}: before, during and after post-tuning"
+    title = f"{native_frames} frames extended to {num_frames}: before, during and after post-tuning"
     write_contact_sheet(drawn["grid"], blocks, config.grid_frames, title, raft.name)
     write_side_by_side(drawn["video"], blocks, config.fps)
     drawn["numbers"].write_text(numbers.model_dump_json(indent=1))
@@ -73,7 +73,8 @@ def run(job: Job) -> Outcome:
 
 
 @contextmanager
-def _phases(job: Job) -> Iterator[list["Phase"]]:
+def _phases(job: Job) -> Iterator[tuple[list["Phase"], int]]:
+    """The phases with their extensions on local disk, and the base's native length."""
     from exvideo.evaluation.samples import Phase
     from exvideo.models import read_metadata
     from exvideo.video.local_copy import local_copy
@@ -82,8 +83,9 @@ def _phases(job: Job) -> Iterator[list["Phase"]]:
         phases = [Phase("before", 0, None)]
         for name, file in EXTENSIONS.items():
             path = copies.enter_context(local_copy(job.inputs["post_tuned_model"].file(file)))
-            phases.append(Phase(name, read_metadata(path).step or 0, path))
-        yield phases
+            metadata = read_metadata(path)
+            phases.append(Phase(name, metadata.step or 0, path))
+        yield phases, metadata.native_frames
 
 
 def _first_frames(job: Job) -> list["FirstFrame"]:

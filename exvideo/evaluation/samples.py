@@ -11,7 +11,9 @@ from exvideo.config import EvaluationConfig
 from exvideo.progress import Progress
 
 if TYPE_CHECKING:
-    from diffusers import StableVideoDiffusionPipeline
+    from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
+        StableVideoDiffusionPipeline,
+    )
 
 
 @dataclass(frozen=True)

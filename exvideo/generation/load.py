@@ -9,7 +9,7 @@ from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion 
 )
 
 from exvideo.config import BaseModelConfig
-from exvideo.generation.unet_calls import in_bfloat16
+from exvideo.generation.unet_calls import in_bfloat16, wrap
 from exvideo.models import configure_attention, extend, load_extension, load_pipeline, load_unet
 from exvideo.models.positions import TableInit
 
@@ -37,5 +37,5 @@ def extended_pipeline(
     configure_attention(unet)
     pipeline = load_pipeline(base, unet).to(best_device())
     if precision == "bfloat16":
-        unet.forward = in_bfloat16(unet.forward)
+        wrap(unet, in_bfloat16)
     return pipeline

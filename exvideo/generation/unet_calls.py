@@ -10,21 +10,26 @@ from torch import nn
 UNetCall = Callable[..., tuple[torch.Tensor]]
 
 
-@contextmanager
-def calling(unet: nn.Module, wrap: Callable[[UNetCall], UNetCall]) -> Iterator[None]:
-    """For the length of the block, `unet(...)` is `wrap(unet's own forward)(...)`.
+def wrap(unet: nn.Module, wrapper: Callable[[UNetCall], UNetCall]) -> None:
+    """From now on `unet(...)` is `wrapper(unet's own forward)(...)`.
 
-    The pipeline sees the same object with the same configuration. Blocks nest, innermost first.
+    The object stays, and with it the configuration that a pipeline reads.
     """
-    own = vars(unet).get("forward")
-    unet.forward = wrap(unet.forward)
+    vars(unet)["forward"] = wrapper(unet.forward)
+
+
+@contextmanager
+def wrapped(unet: nn.Module, wrapper: Callable[[UNetCall], UNetCall]) -> Iterator[None]:
+    """`wrap` for the length of the block; blocks nest."""
+    before = vars(unet).get("forward")
+    wrap(unet, wrapper)
     try:
         yield
     finally:
-        if own is None:
-            del unet.forward
+        if before is None:
+            del vars(unet)["forward"]
         else:
-            unet.forward = own
+            vars(unet)["forward"] = before
 
 
 def in_bfloat16(forward: UNetCall) -> UNetCall:
