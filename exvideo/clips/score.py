@@ -7,6 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+HALF_RANGE = 127.5
+"""Byte values a unit, where bytes stand for [-1, 1]."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -30,20 +33,20 @@ def _motion(frames: NDArray[np.uint8]) -> float:
     total = np.zeros(frames.shape[1:], np.float64)
     squares = np.zeros_like(total)
     for frame in frames:
-        pixels = frame.astype(np.float64) / 127.5 - 1.0
-        total += pixels
-        squares += pixels * pixels
+        cv2.accumulate(frame, total)
+        cv2.accumulateSquare(frame, squares)
     count = len(frames)
     variance = (squares - total * total / count) / (count - 1)
-    return float(np.sqrt(np.maximum(variance, 0.0)).mean())
+    return float(np.sqrt(np.maximum(variance, 0.0)).mean() / HALF_RANGE)
 
 
 def _contrast(frames: NDArray[np.uint8]) -> float:
-    return float(np.mean([frame.std(axis=(0, 1)) for frame in frames]) / 127.5)
+    deviations = [cv2.meanStdDev(frame)[1] for frame in frames]
+    return float(np.mean(deviations) / HALF_RANGE)
 
 
 def _flow_speed(frames: NDArray[np.uint8]) -> float:
-    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     speeds = []
     for before, after in pairwise(grey):
