@@ -16,7 +16,7 @@ from pipelines.stage import Job, Outcome, Stage, main
 def run(job: Job) -> Outcome:
     """Encode the kept clips that have no latents yet and write the manifest of all."""
     from exvideo.clips.manifest import read_clips
-    from exvideo.latents.manifest import Encoding, manifest_of, write_manifest
+    from exvideo.latents.manifest import Encoding, LatentClip, manifest_of, write_manifest
     from exvideo.latents.plan import plan_shards
     from exvideo.latents.shard import finished_shards, remove_leftovers
     from exvideo.latents.shard_worker import EncodingTask, ShardWorker
@@ -50,7 +50,8 @@ def run(job: Job) -> Outcome:
     write_shards(plans, ShardWorker, task, workers, gpus, job.progress)
     finished = finished_shards(job.output, encoding)
     remove_leftovers(job.output, finished)
-    manifest = manifest_of(kept, finished, job.inputs["clips"].receipt.digest)
+    clips = [LatentClip.of(clip) for clip in kept]
+    manifest = manifest_of(clips, finished, job.inputs["clips"].receipt.digest)
     name, digest = write_manifest(job.output, manifest)
     return Outcome(digest, {"manifest": name}, _figures(manifest, written=len(plans)))
 

@@ -1,10 +1,10 @@
 """From a clip's frames to its latent row: VAE means, CLIP embedding, noised first frames."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLTemporalDecoder
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
     _resize_with_antialiasing,
 )
@@ -33,10 +33,12 @@ class ClipEncoder:
         self.device = device
         self.frames_per_batch = encoding.frames_per_batch
         self.noise_augmentations = encoding.noise_augmentations
-        self.vae = load_vae(base, getattr(torch, encoding.dtype)).to(device).eval()
+        vae: Any = load_vae(base, getattr(torch, encoding.dtype))
+        self.vae = vae.to(device).eval()
         # One frame a clip: precision costs nothing here.
-        self.image_encoder, self.processor = load_image_encoder(base, torch.float32)
-        self.image_encoder.to(device).eval()
+        image_encoder: Any
+        image_encoder, self.processor = load_image_encoder(base, torch.float32)
+        self.image_encoder = image_encoder.to(device).eval()
 
     @property
     def scaling_factor(self) -> float:
@@ -82,8 +84,8 @@ def to_pixels(frames: torch.Tensor) -> torch.Tensor:
     return frames.permute(0, 3, 1, 2).float() / 255 * 2 - 1
 
 
-def posterior_means(pixels: torch.Tensor, vae: AutoencoderKLTemporalDecoder) -> torch.Tensor:
-    """Raw posterior means [T,C,h,w] of pixels [T,3,H,W] in [-1, 1].
+def posterior_means(pixels: torch.Tensor, vae: Any) -> torch.Tensor:
+    """Raw posterior means [T,C,h,w] of pixels [T,3,H,W] in [-1, 1], by diffusers' `vae`.
 
     Not times the scaling factor: that is what conditions the U-Net, and the factor is a property
     of the model and not of the data.

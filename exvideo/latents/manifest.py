@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from upath import UPath
 
+from exvideo.clips.manifest import Clip
 from exvideo.errors import InputError
 from exvideo.latents.schema import FORMAT, Statistics, TensorShapes
 from exvideo.receipt import write_atomically
@@ -76,6 +77,11 @@ class LatentClip(_Document):
     split: Split
     fps: float
     motion_bucket_id: int
+
+    @classmethod
+    def of(cls, clip: Clip) -> Self:
+        """What training needs to know of a kept clip."""
+        return cls.model_validate(clip.model_dump(include=set(cls.model_fields)))
 
 
 class LatentManifest(_Document):

@@ -55,7 +55,7 @@ def write_shards(
     with ray_cluster(num_cpus=workers):
         import ray
 
-        actor = ray.remote(num_cpus=1, num_gpus=gpus_per_worker)(worker)
+        actor: Any = ray.remote(num_cpus=1, num_gpus=gpus_per_worker)(worker)
         _Crew(plans, lambda: actor.remote(task), progress).work(workers)
 
 
