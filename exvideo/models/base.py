@@ -14,11 +14,15 @@ from diffusers import (
     UNetSpatioTemporalConditionModel,
 )
 from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from exvideo.config import BaseModelConfig, PretrainedBase, RandomBase
 from exvideo.errors import InputError
+from exvideo.models.single_file import SVD_XT, load_single_file
+
+UNET_CONFIG = "unet/config.json"
 
 
 class BaseModelError(InputError):
@@ -29,7 +33,7 @@ def load_unet(
     base: BaseModelConfig, dtype: torch.dtype = torch.float32
 ) -> UNetSpatioTemporalConditionModel:
     """The base's U-Net, on the CPU, with `base_id` in its configuration."""
-    _refuse_extended(folder(base) / "unet" / "config.json")
+    _refuse_extended(folder(base) / UNET_CONFIG)
     unet = _load(base, "unet", UNetSpatioTemporalConditionModel, dtype)
     unet.register_to_config(base_id=base_id(base))
     return unet
@@ -70,19 +74,29 @@ def load_pipeline(
 def folder(base: BaseModelConfig) -> Path:
     """The local folder in diffusers' layout; a hub repository is downloaded to the hub's cache.
 
+    For a single file, the folder that has the parts' configurations: its own, else SVD-XT's.
+
     Raises:
         BaseModelError: if there is no such folder, or it lacks a part.
     """
     local = Path(base.path).expanduser()
+    if single_file(base):
+        return local.parent if (local.parent / UNET_CONFIG).is_file() else SVD_XT
     if not local.exists() and isinstance(base, PretrainedBase) and _is_repository(base.path):
         local = _download(base.path, base.revision, base.variant)
     if not local.is_dir():
         raise BaseModelError(f"There is no base model at {base.path}: no such folder.")
-    if not (local / "unet" / "config.json").is_file():
+    if not (local / UNET_CONFIG).is_file():
         raise BaseModelError(
-            f"{local} is no base model in diffusers' layout: it has no unet/config.json."
+            f"{local} is no base model in diffusers' layout: it has no {UNET_CONFIG}."
         )
     return local
+
+
+def single_file(base: BaseModelConfig) -> Path | None:
+    """The checkpoint itself, where the base is one file in Stability's layout."""
+    local = Path(base.path).expanduser()
+    return local if local.suffix == ".safetensors" and local.is_file() else None
 
 
 def base_id(base: BaseModelConfig) -> str:
@@ -92,6 +106,8 @@ def base_id(base: BaseModelConfig) -> str:
     `random:...:seed` for random weights.
     """
     local = folder(base)
+    if file := single_file(base):
+        return f"sha256:{_file_digest(file)}"
     if isinstance(base, RandomBase):
         return f"random:{_digest(local, ('*.json',))}:{base.seed}"
     if local.parent.name == "snapshots":
@@ -115,6 +131,8 @@ def _load(base: BaseModelConfig, part: str, cls: Any, dtype: torch.dtype) -> Any
         raise BaseModelError(f"{local} has no {part}/config.json.")
     if isinstance(base, RandomBase):
         return _random(cls, local / part, base.seed, dtype)
+    if file := single_file(base):
+        return _from_single_file(cls, local / part, file, dtype)
     try:
         return cls.from_pretrained(
             local / part, variant=base.variant, use_safetensors=True, dtype=dtype
@@ -126,12 +144,26 @@ def _load(base: BaseModelConfig, part: str, cls: Any, dtype: torch.dtype) -> Any
 def _random(cls: Any, path: Path, seed: int, dtype: torch.dtype) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        if cls is CLIPVisionModelWithProjection:
-            model: nn.Module = cls(CLIPVisionConfig.from_pretrained(path))
-        else:
-            model = cls.from_config(cls.load_config(path))
+        model = _from_config(cls, path)
     # The plain method: diffusers' own warns of casts even where it has nothing to keep in fp32.
     return nn.Module.to(model, dtype).eval()
+
+
+def _from_single_file(cls: Any, path: Path, file: Path, dtype: torch.dtype) -> Any:
+    with torch.device("meta"):
+        model = _from_config(cls, path)
+    config = json.loads((path / "config.json").read_text())
+    try:
+        load_single_file(model, file, path.name, config)
+    except (ValueError, SafetensorError) as error:
+        raise BaseModelError(f"{file} can't be loaded: {error}") from error
+    return nn.Module.to(model, dtype).eval()
+
+
+def _from_config(cls: Any, path: Path) -> nn.Module:
+    if cls is CLIPVisionModelWithProjection:
+        return cls(CLIPVisionConfig.from_pretrained(path))
+    return cls.from_config(cls.load_config(path))
 
 
 def _is_repository(path: str) -> bool:
@@ -160,6 +192,11 @@ def _digest(local: Path, patterns: tuple[str, ...]) -> str:
         files = sorted({file for pattern in patterns for file in (local / part).glob(pattern)})
         for file in files:
             digest.update(f"{part}/{file.name}\0".encode())
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            digest.update(_file_digest(file).encode())
     return digest.hexdigest()[:16]
+
+
+@lru_cache
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
