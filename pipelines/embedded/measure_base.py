@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from exvideo.config import FlowConfig, PretrainedBase
 from exvideo.evaluation.flow import dis_flow, load_raft
 from exvideo.evaluation.metrics import flow_speed, jitter, psnr
-from exvideo.generation.image_to_video import decode, image_to_video
+from exvideo.generation.image_to_video import Sampling, decode, image_to_video
 from exvideo.latents.encode import posterior_means, to_pixels
 from exvideo.models import load_pipeline
 from exvideo.world import HELD_OUT_PHOTOGRAPHS, random_spec, render_clip
@@ -43,7 +43,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def through_vae(pipeline: Any, frames: NDArray[np.uint8]) -> NDArray:
     """The clip as the VAE gives it back."""
     latents = posterior_means(to_pixels(torch.from_numpy(frames)), pipeline.vae)
-    return decode(pipeline, latents[None] * pipeline.vae.config.scaling_factor, len(frames))
+    return decode(pipeline, latents[None] * pipeline.vae.config.scaling_factor, Sampling())
 
 
 def main() -> None:
@@ -67,18 +67,14 @@ def main() -> None:
         rebuilt = through_vae(pipeline, clip.frames)
         data.append({name: jitter(flow(rebuilt)) for name, flow in estimators.items()})
         bucket = BUCKETS[seed % len(BUCKETS)]
-        frames = image_to_video(
-            pipeline,
-            clip.frames[0],
-            num_frames=length,
-            height=size,
-            width=size,
+        sampling = Sampling(
             steps=options.steps,
             guidance=(1.0, 1.0),
             fps=FPS,
             motion_bucket_id=bucket,
             seed=seed,
         )
+        frames = image_to_video(pipeline, clip.frames[0], num_frames=length, sampling=sampling)
         flows = {name: flow(frames) for name, flow in estimators.items()}
         asked.append(bucket)
         speeds.append({name: float(flow_speed(f).mean()) for name, f in flows.items()})

@@ -1,6 +1,6 @@
 """Train the embedded Stable Video Diffusion's U-Net from scratch at its native length.
 
-python -m pipelines.embedded.train_base --run RUN --pool POOL --scaling-factor F
+python -m pipelines.embedded.train_base --run RUN --pool POOL --vae FOLDER
 (resumes; leaves RUN/unet in diffusers' layout)
 
 SVD's own objective and conditions, from `exvideo.training.objective`.
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers.models import AutoencoderKLTemporalDecoder
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from exvideo.config import SigmaConfig
@@ -18,7 +19,7 @@ from pipelines.embedded.latent_pool import STARTS, WINDOW, load_pool, window
 from pipelines.embedded.svd_parts import build_unet
 from pipelines.embedded.training_run import TrainingRun, arguments
 
-BATCH = 8
+BATCH = 4
 # 16x16 latents hold less redundancy than SVD's 72x128: less noise hides as much of them.
 SIGMA = SigmaConfig(mean=0.5, std=1.4)
 CONDITION_DROPOUT = 0.1
@@ -27,10 +28,11 @@ VALIDATION_CLIPS = 40
 
 
 def main() -> None:
-    parser = arguments("Train the embedded base model.", steps=8000, learning_rate=1e-3)
+    parser = arguments("Train the embedded base model.", steps=16000, learning_rate=1e-3)
     parser.add_argument("--pool", type=Path, required=True)
-    parser.add_argument("--scaling-factor", type=float, required=True)
+    parser.add_argument("--vae", type=Path, required=True, help="that the pool was made with")
     options = parser.parse_args()
+    scaling_factor = float(AutoencoderKLTemporalDecoder.load_config(options.vae)["scaling_factor"])
     unet = build_unet(options.seed)
     run = TrainingRun(unet, options, ema_decay=0.998)
     pool: dict[str, torch.Tensor] = {}
@@ -45,7 +47,7 @@ def main() -> None:
             draw(options.seed, step * BATCH + i, shape, 1, SIGMA, CONDITION_DROPOUT)
             for i in range(BATCH)
         ]
-        return make_batch(chosen, draws, options.scaling_factor)
+        return make_batch(chosen, draws, scaling_factor)
 
     def batch(step: int, rng: np.random.Generator) -> Batch:
         if not pool or step % RELOAD_EVERY == 0:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from exvideo.generation.image_to_video import image_to_video
+from exvideo.generation.image_to_video import Sampling, image_to_video
 from exvideo.training.objective import draw, make_batch
 from exvideo.world import HELD_OUT_PHOTOGRAPHS, random_spec, render_clip
 from pipelines.embedded.latent_pool import STARTS, WINDOW, PoolEncoder, load_pool, window
@@ -102,7 +102,8 @@ def test_the_parts_make_a_pipeline_that_diffusers_runs(parts: Path) -> None:
     assert 2e6 < sum(p.numel() for p in unet.parameters()) < 8e6
     pipeline = assemble(unet, build_vae(), parts)
     frame = render_clip(random_spec(0, HELD_OUT_PHOTOGRAPHS), 1, 64, 64).frames[0]
-    frames = image_to_video(pipeline, frame, num_frames=3, steps=2, guidance=(1.0, 1.0))
+    sampling = Sampling(steps=2, guidance=(1.0, 1.0))
+    frames = image_to_video(pipeline, frame, num_frames=3, sampling=sampling)
     assert frames.shape == (3, 64, 64, 3)
 
 
