@@ -79,7 +79,7 @@ def generate_missing(
     Raises `GenerationError` where a model makes nothing usable, naming the sample.
     """
     # torch and diffusers are not needed to find that nothing is missing.
-    from exvideo.generation.image_to_video import GenerationError, image_to_video
+    from exvideo.generation import GenerationError, Sampling, image_to_video
 
     missing = [sample for sample in wanted if not sample.path.exists()]
     done = len(wanted) - len(missing)
@@ -96,13 +96,15 @@ def generate_missing(
                 num_frames=num_frames,
                 height=height,
                 width=width,
-                steps=config.sampling_steps,
-                guidance=(config.min_guidance_scale, config.max_guidance_scale),
-                fps=config.fps,
-                motion_bucket_id=config.motion_bucket_id,
-                noise_aug_strength=config.noise_aug_strength,
-                decode_chunk_size=config.decode_chunk_size,
-                seed=sample.seed,
+                sampling=Sampling(
+                    steps=config.sampling_steps,
+                    guidance=(config.min_guidance_scale, config.max_guidance_scale),
+                    fps=config.fps,
+                    motion_bucket_id=config.motion_bucket_id,
+                    noise_aug_strength=config.noise_aug_strength,
+                    decode_chunk_size=config.decode_chunk_size,
+                    seed=sample.seed,
+                ),
             )
         except GenerationError as error:
             raise GenerationError(

@@ -1,5 +1,6 @@
 """Pipelines that are ready to generate: a base and its extension on the best device."""
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -7,8 +8,10 @@ import torch
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
     StableVideoDiffusionPipeline,
 )
+from pydantic import TypeAdapter
 
 from exvideo.config import BaseModelConfig
+from exvideo.errors import InputError
 from exvideo.generation.unet_calls import in_bfloat16, wrap
 from exvideo.models import configure_attention, extend, load_extension, load_pipeline, load_unet
 from exvideo.models.positions import TableInit
@@ -39,3 +42,40 @@ def extended_pipeline(
     if precision == "bfloat16":
         wrap(unet, in_bfloat16)
     return pipeline
+
+
+def load_model(
+    model: str | Path, base: BaseModelConfig | None = None, dtype: torch.dtype | None = None
+) -> StableVideoDiffusionPipeline:
+    """The pipeline of a model in any of its forms, ready to generate.
+
+    Args:
+        model: the folder of a post-tuned model; an extension's safetensors file, with its `base`;
+            or a whole pipeline in diffusers' layout, a folder or a hub repository.
+        base: what an extension's file extends.
+        dtype: of the U-Net and the image encoder, by default float16 on a GPU and float32 on the
+            CPU. The VAE stays in float32, where it neither overflows nor flickers.
+
+    Raises:
+        InputError: if there is no model, or an extension's base is not named.
+    """
+    path = Path(model).expanduser()
+    device = best_device()
+    dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
+    if (path / "model.json").is_file():
+        described = json.loads((path / "model.json").read_text())
+        base = base or TypeAdapter(BaseModelConfig).validate_python(described["base"])
+        path = path / described["extension"]
+    if path.suffix == ".safetensors":
+        if base is None:
+            raise InputError(f"{path} is an extension: name the base that it extends")
+        unet = load_unet(base, dtype)
+        load_extension(unet, path)
+        pipeline = load_pipeline(base, unet, dtype)
+    elif path.is_dir() and not (path / "model_index.json").is_file():
+        raise InputError(f"{path} is no model: it has neither model.json nor model_index.json")
+    else:
+        pipeline = StableVideoDiffusionPipeline.from_pretrained(str(model), torch_dtype=dtype)
+    configure_attention(pipeline.unet)
+    pipeline.vae.to(torch.float32)
+    return pipeline.to(device)

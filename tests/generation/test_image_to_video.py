@@ -1,14 +1,19 @@
 """From a picture to a clip, with diffusers' own pipeline as the reference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from diffusers import StableVideoDiffusionPipeline
 from PIL import Image
 
-from exvideo.generation.image_to_video import GenerationError, decode, image_to_video
+from exvideo.errors import InputError
+from exvideo.generation import GenerationError, Sampling, image_to_video
+from exvideo.generation.image_to_video import decode
 
-SMALL = {"height": 32, "width": 48, "steps": 2, "num_frames": 5}
+SMALL = {"height": 32, "width": 48, "num_frames": 5}
+TWO_STEPS = Sampling(steps=2, guidance=(1.0, 1.0))
 
 
 @pytest.fixture
@@ -20,7 +25,9 @@ def picture() -> Image.Image:
 def test_frames_are_those_of_diffusers_own_call(
     pipeline: StableVideoDiffusionPipeline, picture: Image.Image
 ) -> None:
-    ours = image_to_video(pipeline, picture, **SMALL, guidance=(1.0, 2.0), seed=3)
+    ours = image_to_video(
+        pipeline, picture, **SMALL, sampling=Sampling(steps=2, guidance=(1.0, 2.0), seed=3)
+    )
     theirs = pipeline(
         picture, height=32, width=48, num_frames=5, num_inference_steps=2,
         min_guidance_scale=1.0, max_guidance_scale=2.0, fps=7, decode_chunk_size=8,
@@ -34,7 +41,8 @@ def test_the_same_seed_gives_the_same_clip_and_another_seed_another(
     pipeline: StableVideoDiffusionPipeline, picture: Image.Image
 ) -> None:
     first, again, other = (
-        image_to_video(pipeline, picture, **SMALL, seed=seed) for seed in (1, 1, 2)
+        image_to_video(pipeline, picture, **SMALL, sampling=replace(TWO_STEPS, seed=seed))
+        for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -43,7 +51,7 @@ def test_the_same_seed_gives_the_same_clip_and_another_seed_another(
 def test_the_extended_length_is_the_default(
     pipeline: StableVideoDiffusionPipeline, picture: Image.Image
 ) -> None:
-    clip = image_to_video(pipeline, picture, steps=1)
+    clip = image_to_video(pipeline, picture, height=32, width=48, sampling=TWO_STEPS)
     assert clip.shape == (12, 32, 48, 3)
 
 
@@ -52,15 +60,19 @@ def test_guidance_of_one_leaves_the_second_forward_pass_out(
 ) -> None:
     batches = []
     pipeline.unet.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
-    image_to_video(pipeline, picture, **SMALL, guidance=(1.0, 1.0))
-    image_to_video(pipeline, picture, **SMALL, guidance=(1.0, 1.5))
+    image_to_video(pipeline, picture, **SMALL, sampling=TWO_STEPS)
+    image_to_video(pipeline, picture, **SMALL, sampling=replace(TWO_STEPS, guidance=(1.0, 1.5)))
     assert batches == [1, 1, 2, 2]
 
 
 def test_steps_are_reported(pipeline: StableVideoDiffusionPipeline, picture: Image.Image) -> None:
     steps: list[tuple[int, int]] = []
     image_to_video(
-        pipeline, picture, **SMALL, on_step=lambda done, total: steps.append((done, total))
+        pipeline,
+        picture,
+        **SMALL,
+        sampling=TWO_STEPS,
+        on_step=lambda done, total: steps.append((done, total)),
     )
     assert steps == [(1, 2), (2, 2)]
 
@@ -69,8 +81,9 @@ def test_decoding_in_chunks_changes_only_what_the_decoder_mixes_over_time(
     pipeline: StableVideoDiffusionPipeline,
 ) -> None:
     latents = torch.randn(1, 6, 4, 4, 4, generator=torch.Generator().manual_seed(0))
-    parts = [decode(pipeline, latents[:, :3], 3), decode(pipeline, latents[:, 3:], 3)]
-    np.testing.assert_array_equal(decode(pipeline, latents, 3), np.concatenate(parts))
+    chunks = replace(TWO_STEPS, decode_chunk_size=3)
+    parts = [decode(pipeline, latents[:, :3], chunks), decode(pipeline, latents[:, 3:], chunks)]
+    np.testing.assert_array_equal(decode(pipeline, latents, chunks), np.concatenate(parts))
 
 
 def test_diverged_weights_are_refused(
@@ -79,20 +92,21 @@ def test_diverged_weights_are_refused(
     with torch.no_grad():
         pipeline.unet.conv_out.bias.fill_(float("nan"))
     with pytest.raises(GenerationError, match="not finite"):
-        image_to_video(pipeline, picture, **SMALL)
+        image_to_video(pipeline, picture, **SMALL, sampling=TWO_STEPS)
 
 
 def test_sizes_that_the_unet_cannot_halve_are_refused(
     pipeline: StableVideoDiffusionPipeline, picture: Image.Image
 ) -> None:
-    with pytest.raises(GenerationError, match="height 40 and width 48 must be multiples of 16"):
-        image_to_video(pipeline, picture, height=40, width=48, steps=1)
+    with pytest.raises(InputError, match="height 40 and width 48 must be multiples of 16"):
+        image_to_video(pipeline, picture, height=40, width=48)
 
 
 def test_any_picture_is_cut_to_the_clips_shape(
     pipeline: StableVideoDiffusionPipeline,
 ) -> None:
     transparent = Image.new("RGBA", (100, 37), (200, 30, 30, 128))
-    assert image_to_video(pipeline, transparent, **SMALL).shape == (5, 32, 48, 3)
-    with pytest.raises(GenerationError, match="an image is uint8"):
+    clip = image_to_video(pipeline, transparent, **SMALL, sampling=TWO_STEPS)
+    assert clip.shape == (5, 32, 48, 3)
+    with pytest.raises(InputError, match="an image is uint8"):
         image_to_video(pipeline, np.zeros((3, 32, 48)), **SMALL)

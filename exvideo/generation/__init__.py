@@ -1,0 +1,21 @@
+"""Generation: from a picture, or a text, to a clip."""
+
+from exvideo.generation.image_to_video import GenerationError, Sampling, image_to_video
+from exvideo.generation.load import best_device, extended_pipeline, load_model
+from exvideo.generation.long_video import BASELINES
+from exvideo.generation.memory import save_memory
+from exvideo.generation.second_pass import second_pass
+from exvideo.generation.text_to_video import first_frame
+
+__all__ = [
+    "BASELINES",
+    "GenerationError",
+    "Sampling",
+    "best_device",
+    "extended_pipeline",
+    "first_frame",
+    "image_to_video",
+    "load_model",
+    "save_memory",
+    "second_pass",
+]
