@@ -187,7 +187,10 @@ def set_run_status(tracking_uri: str, run_id: str, status: Status) -> None:
 
 
 def settle_runs_of(preset: Preset, dagster_run_id: str, status: Status) -> list[str]:
-    """End every run that a Dagster run has left RUNNING; returns their ids."""
+    """Give every unfinished run that a Dagster run has opened its end status; returns their ids.
+
+    What had finished before the Dagster run failed stays FINISHED.
+    """
     embedded = preset.tracking.tracking_uri is None
     if embedded and not (_embedded_folder(preset) / "mlflow.db").exists():
         return []
@@ -196,11 +199,15 @@ def settle_runs_of(preset: Preset, dagster_run_id: str, status: Status) -> list[
     experiment = client.get_experiment_by_name(preset.tracking.experiment)
     if experiment is None:
         return []
-    left = f"tags.`{DAGSTER_RUN_ID}` = '{dagster_run_id}' and attributes.status = 'RUNNING'"
-    settled = [run.info.run_id for run in client.search_runs([experiment.experiment_id], left)]
-    for run_id in settled:
-        set_run_status(uri, run_id, status)
-    return settled
+    opened = f"tags.`{DAGSTER_RUN_ID}` = '{dagster_run_id}'"
+    unsettled = [
+        run.info.run_id
+        for run in client.search_runs([experiment.experiment_id], opened)
+        if run.info.status not in ("FINISHED", status)
+    ]
+    for run_id in unsettled:
+        client.set_terminated(run_id, status)
+    return unsettled
 
 
 def dagster_tags(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

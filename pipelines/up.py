@@ -9,9 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-from upath import UPath
-
-from exvideo.config import Preset, PresetError, data_root, load_preset, parse_override
+from exvideo.config import Preset, PresetError, load_preset, parse_override
 from exvideo.supervised import SupervisedProcess
 from pipelines.home import ROOT, prepare_home
 from pipelines.stage import add_preset_arguments
@@ -89,12 +87,11 @@ def _dagster(port: int) -> list[str]:
 def _mlflow(preset: Preset, port: int) -> list[str]:
     # The database is created here, under a lock: MLflow's own first start is not safe beside
     # a training's.
-    from exvideo.tracking import embedded_uri
+    from exvideo.tracking import embedded_store
 
-    root = data_root(preset)
-    options = ["--backend-store-uri", embedded_uri(root)]
-    options += ["--artifacts-destination", str(UPath(root).absolute() / "mlflow" / "artifacts")]
-    options += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    store = embedded_store(preset)
+    options = ["--backend-store-uri", store.tracking_uri, "--artifacts-destination"]
+    options += [store.artifacts, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     return [sys.executable, "-m", "mlflow", "server", *options]
 
 
