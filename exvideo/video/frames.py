@@ -13,6 +13,9 @@ from exvideo.video.crop import Crop
 
 Frame = NDArray[np.uint8]
 
+BURST_FRAMES, BURST_BYTES = 512, 256 << 20
+"""What is decoded at a time, at most; a burst begins by decoding from the last key frame on."""
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -64,15 +67,28 @@ def _open(path: Path, height: int = -1, width: int = -1) -> decord.VideoReader:
 
 
 def _frames(reader: decord.VideoReader, start: int, count: int, stride: int) -> Iterator[Frame]:
+    done = 0
+    while done < count:
+        for frame in _burst(reader, start + done * stride, count - done, stride):
+            yield frame
+            done += 1
+
+
+def _burst(reader: decord.VideoReader, start: int, count: int, stride: int) -> list[Frame]:
+    """As many of the frames as fit into memory, read faster than the decoder can run ahead."""
     reader.seek_accurate(start)
-    for index in range(count):
-        if index and stride > 1:
+    frames: list[Frame] = []
+    while len(frames) < min(count, BURST_FRAMES) and sum(f.nbytes for f in frames) < BURST_BYTES:
+        if frames and stride > 1:
             reader.skip_frames(stride - 1)
         try:
-            yield _next(reader)
+            frames.append(_next(reader))
         except StopIteration:
-            read = start + index * stride
+            read = start + len(frames) * stride
             raise EOFError(f"ends after {read} of {len(reader)} frames") from None
+    # decord decodes the whole file ahead, whether or not somebody reads: seeking drops all that.
+    reader.seek(0)
+    return frames
 
 
 def _next(reader: decord.VideoReader) -> Frame:

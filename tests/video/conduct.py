@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from exvideo.video import frames
+
 
 def process_id(path: Path) -> Iterator[int]:
     yield os.getpid()
@@ -24,3 +26,8 @@ def is_killed(path: Path) -> Iterator[int]:
 def is_wrong(path: Path) -> Iterator[int]:
     yield 1
     raise TypeError("a mistake of ours")
+
+
+def in_small_bursts(path: Path) -> Iterator[frames.Frame]:
+    frames.BURST_FRAMES = 7
+    yield from frames.scaled_frames(path, 272, 640)

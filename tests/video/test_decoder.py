@@ -48,6 +48,13 @@ def test_frames_are_those_of_another_decoder_from_any_frame_on(decoder: Decoder)
     np.testing.assert_array_equal(read, expected)
 
 
+def test_decoding_in_bursts_loses_and_repeats_no_frame() -> None:
+    with Decoder(timeout_s=60) as own:
+        frames = own.stream(conduct.in_small_bursts, BIKES)
+        for read, expected in zip(frames, pyav_frames(BIKES), strict=True):
+            np.testing.assert_array_equal(read, expected)
+
+
 # decord takes the row padding of some of these widths for colour channels.
 @pytest.mark.parametrize("width", [16, 32, 48, 64, 80, 96, 144, 200])
 def test_narrow_frames_are_read_right(decoder: Decoder, tmp_path: Path, width: int) -> None:
