@@ -16,9 +16,13 @@ import psutil
 OBJECT_STORE_BYTES = 100 << 20
 """Only receipts pass through Ray; by default it would claim a third of the memory."""
 
+START_TRIES = 3
+"""Ray gives its daemons 30 s and no option; a machine that is busy with other things needs more."""
 
 END_S = 10.0
 """What Ray's processes may take to end after they were told."""
+
+_log = logging.getLogger(__name__)
 
 
 def joins_cluster() -> bool:
@@ -33,44 +37,57 @@ def ray_cluster(num_cpus: int) -> Iterator[None]:
     `num_cpus` is what a local cluster offers its workers, however many cores there are. It
     listens on the loopback interface only, and no process of it outlives the block.
     """
-    if joins_cluster():
-        with _connected(address=os.environ["RAY_ADDRESS"]):
-            yield
-        return
+    # Ray reads its variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Read when Ray is imported; without it, Ray takes the loopback address for a mistake.
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    us = psutil.Process()
-    others = set(us.children(recursive=True))
-    # Below the folder lie sockets, whose paths may have 107 characters and no more.
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        local = {
-            "address": "local",  # never somebody else's cluster on the same machine
-            "num_cpus": num_cpus,
-            "object_store_memory": OBJECT_STORE_BYTES,
-            "include_dashboard": False,
-            "_node_ip_address": "127.0.0.1",
-            "_temp_dir": folder,
-        }
-        started: set[psutil.Process] = set()
-        try:
-            with _connected(**local):
-                try:
-                    yield
-                finally:
-                    started = set(us.children(recursive=True)) - others
-        finally:
-            _, lingering = psutil.wait_procs(started, timeout=END_S)
-            for process in lingering:
-                process.kill()
-
-
-@contextmanager
-def _connected(**where: Any) -> Iterator[None]:
+    if not joins_cluster():
+        # Without it, Ray takes the loopback address for a mistake and another in its place.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
 
-    ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if joins_cluster():
+        ray.init(address=os.environ["RAY_ADDRESS"], **quiet)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    others = set(psutil.Process().children(recursive=True))
+    # Below the folder lie sockets, whose paths may have 107 characters.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        try:
+            _start(others, num_cpus=num_cpus, _temp_dir=folder, **quiet)
+            yield
+        finally:
+            _end(others)
+
+
+def _start(others: set[psutil.Process], **options: Any) -> None:
+    import ray
+
+    for trial in range(1, START_TRIES + 1):
+        try:
+            ray.init(
+                address="local",  # never somebody else's cluster on the same machine
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                **options,
+            )
+            return
+        except Exception as error:  # Ray raises no more special one
+            _end(others)
+            if trial == START_TRIES:
+                raise
+            _log.warning("Ray does not start, trying again: %s", error)
+
+
+def _end(others: set[psutil.Process]) -> None:
+    """End Ray and see every process go that was started with it."""
+    import ray
+
+    started = set(psutil.Process().children(recursive=True)) - others
+    ray.shutdown()
+    _, lingering = psutil.wait_procs(started, timeout=END_S)
+    for process in lingering:
+        process.kill()

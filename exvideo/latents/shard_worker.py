@@ -106,13 +106,11 @@ class ShardWorker:
             try:
                 return read_clip(clip, self.task.sources, decoder)
             except DecodeError as error:
-                reason, permanent = str(error), error.permanent
-            except FileNotFoundError as error:
-                reason, permanent = f"the video is gone: {error}", False
-                break
-            if permanent:
-                break
-        return Missing(clip_id=clip.clip_id, reason=reason, permanent=permanent)
+                failure = error
+                if failure.permanent:
+                    break
+        # Without the path, which may be that of a temporary copy: equal failures, equal bytes.
+        return Missing(clip_id=clip.clip_id, reason=failure.reason, permanent=failure.permanent)
 
     def _encoded_with(self) -> dict[str, str]:
         device = self.encoder.device

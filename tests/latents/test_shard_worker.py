@@ -62,7 +62,8 @@ def test_a_broken_and_a_lost_video_are_missing_with_their_reasons(tmp_path, work
     assert told == ["aa", "bb", "cc"]
     assert sidecar.shard.clip_ids == ("cc",)
     assert [it.clip_id for it in sidecar.missing] == ["aa", "bb"]
-    assert all(it.reason for it in sidecar.missing)
+    assert [it.permanent for it in sidecar.missing] == [True, False]
+    assert sidecar.missing[1].reason == "the file is gone"
 
 
 def test_latents_that_are_not_finite_are_missing(worker, clips):
