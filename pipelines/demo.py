@@ -1,9 +1,11 @@
 """`exvideo demo`: every asset of a preset, materialized by Dagster, and where the results lie."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
 
 from exvideo.config import Preset, PresetError, load_preset, parse_override
 from exvideo.receipt import Receipt, read_receipt, stage_folder
@@ -28,8 +30,10 @@ def main(argv: Sequence[str]) -> int:
     }
     command = [sys.executable, "-m", "dagster", "job", "execute"]
     command += ["-m", "dagster_project.definitions", "-j", "whole_road"]
-    command += ["--config-json", json.dumps(config)]
-    code = run_supervised(command, prepare_home(preset))
+    environment = prepare_home(preset)
+    settings = Path(environment["DAGSTER_HOME"]) / "demo.yaml"
+    settings.write_text(yaml.safe_dump(config))
+    code = run_supervised([*command, "--config", str(settings)], environment)
     if code == 0:
         print(results(preset))
     return code
