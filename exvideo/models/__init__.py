@@ -10,7 +10,7 @@ from exvideo.models.base import (
     load_unet,
     load_vae,
 )
-from exvideo.models.extend import extend, resize, to_full_form
+from exvideo.models.extend import extend, extension_shapes, resize, to_full_form
 from exvideo.models.extension_file import (
     ExtensionFileError,
     ExtensionMetadata,
@@ -21,7 +21,6 @@ from exvideo.models.extension_file import (
 from exvideo.models.pipeline_folder import push_pipeline, save_pipeline
 from exvideo.models.trainable import (
     extension_parameters,
-    extension_shapes,
     extension_state,
     freeze_base,
     trainable_parameters,

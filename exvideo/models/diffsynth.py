@@ -9,6 +9,7 @@ from typing import Any
 from diffusers.models.unets.unet_spatio_temporal_condition import (
     UNetSpatioTemporalConditionModel,
 )
+from torch import nn
 
 # diffusers' name below a transformer: DiffSynth's name below a temporal attention block.
 TENSORS = {
@@ -31,13 +32,17 @@ TENSORS = {
 }
 
 
-def temporal_block_numbers(unet: UNetSpatioTemporalConditionModel) -> dict[str, int]:
+def temporal_block_numbers(unet: nn.Module) -> dict[str, int]:
     """DiffSynth's number of each spatio-temporal transformer's temporal block.
 
     A residual layer takes four blocks (spatial, push, temporal, mix) and a transformer five more
     (push, spatial, push, temporal, mix). On the way down each layer and each downsampler is
     followed by a push; on the way up each layer is preceded by a pop.
     """
+    if not isinstance(unet, UNetSpatioTemporalConditionModel):
+        raise TypeError(
+            f"DiffSynth's layout is Stable Video Diffusion's, not {type(unet).__name__}'s."
+        )
     numbers: dict[str, int] = {}
     next_number = 0
 

@@ -4,21 +4,19 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
-from diffusers.models.unets.unet_spatio_temporal_condition import (
-    UNetSpatioTemporalConditionModel,
-)
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from exvideo.errors import InputError
+from exvideo.models.architectures import config_of, extension_structure, is_extended
 from exvideo.models.diffsynth import temporal_block_numbers, to_diffsynth
-from exvideo.models.extend import extend
-from exvideo.models.svd import ExtendedUNet
-from exvideo.models.trainable import extension_shapes, extension_state
+from exvideo.models.extend import extend, extension_shapes
+from exvideo.models.trainable import extension_state
 
 Layout = Literal["exvideo", "diffsynth"]
 TABLE = "positional_embedding.embeddings"
@@ -71,7 +69,7 @@ def published_metadata(num_frames: int) -> ExtensionMetadata:
 
 
 def save_extension(
-    unet: ExtendedUNet,
+    model: nn.Module,
     path: str | os.PathLike[str],
     metadata: ExtensionMetadata,
     layout: Layout = "exvideo",
@@ -81,18 +79,18 @@ def save_extension(
 
     Args:
         layout: `exvideo` names tensors as diffusers does; `diffsynth` as the published file does.
-        state: tensors to write instead of the U-Net's own, such as averages in fp32, by the
+        state: tensors to write instead of the model's own, such as averages in fp32, by the
             names of `extension_parameters`.
     """
-    state = dict(extension_state(unet) if state is None else state)
-    structure = unet.config["extension"]
-    _refuse_misfits(path, _shapes(state), extension_shapes(unet, metadata.num_frames, **structure))
+    state = dict(extension_state(model) if state is None else state)
+    structure = extension_structure(model)
+    _refuse_misfits(path, _shapes(state), extension_shapes(model, metadata.num_frames, **structure))
     if layout == "diffsynth":
         if structure["conv"] != "dense" or structure["lora_rank"] is not None:
             raise ValueError(
                 "The published layout holds the full form: call exvideo.models.to_full_form."
             )
-        numbers = temporal_block_numbers(unet)
+        numbers = temporal_block_numbers(model)
         state = {to_diffsynth(name, numbers): tensor for name, tensor in state.items()}
     elif layout != "exvideo":
         raise ValueError(f"layout is {layout!r}, expected 'exvideo' or 'diffsynth'.")
@@ -112,18 +110,18 @@ def save_extension(
 
 
 def load_extension(
-    unet: UNetSpatioTemporalConditionModel,
+    model: nn.Module,
     path: str | os.PathLike[str],
     base_id: str | None = None,
 ) -> ExtensionMetadata:
     """Load an extension over its base, by names and shapes, in either layout.
 
-    A base is extended to the file's number of frames; a U-Net that is extended already must have
+    A base is extended to the file's number of frames; a model that is extended already must have
     that number. Nothing is changed before everything fits.
 
     Args:
-        unet: the base or an extended U-Net, in place; values are cast to its dtype and device.
-        base_id: identity of the U-Net's base, by default what `load_unet` recorded in it. Not
+        model: the base or an extended model, in place; values are cast to its dtype and device.
+        base_id: identity of the model's base, by default what `load_unet` recorded in it. Not
             compared where either side is unknown.
 
     Raises:
@@ -133,22 +131,22 @@ def load_extension(
     with _open(path) as file:
         names = _names(file)
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
-        num_frames = _table_length(path, shapes)
-        metadata, structure = _header(path, file.metadata(), num_frames)
-        _refuse_other_base(path, metadata, base_id or unet.config.get("base_id"))
-        _refuse_other_structure(path, unet, num_frames, structure)
-        expected = extension_shapes(unet, num_frames, **structure)
+        metadata, structure = _header(path, file.metadata(), shapes)
+        num_frames = metadata.num_frames
+        _refuse_other_base(path, metadata, base_id or config_of(model).get("base_id"))
+        _refuse_other_structure(path, model, num_frames, structure)
+        expected = extension_shapes(model, num_frames, **structure)
         in_file = {name: name for name in expected}
         if names[0].startswith("blocks."):
-            numbers = temporal_block_numbers(unet)
+            numbers = temporal_block_numbers(model)
             in_file = {name: to_diffsynth(name, numbers) for name in expected}
         _refuse_misfits(path, shapes, {in_file[name]: expected[name] for name in expected})
-        if not isinstance(unet, ExtendedUNet):
-            extend(unet, num_frames, **structure)
+        if not is_extended(model):
+            extend(model, num_frames, **structure)
         with torch.no_grad():
-            for name, tensor in extension_state(unet).items():
+            for name, tensor in extension_state(model).items():
                 tensor.copy_(file.get_tensor(in_file[name]))
-    unet.register_to_config(post_tuning=metadata.model_dump())
+    cast(Any, model).register_to_config(post_tuning=metadata.model_dump())
     return metadata
 
 
@@ -156,7 +154,7 @@ def read_metadata(path: str | os.PathLike[str]) -> ExtensionMetadata:
     """The metadata of an extension's file, without its tensors."""
     with _open(path) as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in _names(file)}
-        return _header(path, file.metadata(), _table_length(path, shapes))[0]
+        return _header(path, file.metadata(), shapes)[0]
 
 
 def _open(path: str | os.PathLike[str]) -> Any:
@@ -174,20 +172,21 @@ def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
-def _table_length(path: Any, shapes: Mapping[str, tuple[int, ...]]) -> int:
+def _table_length(path: Any, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
     lengths = {shape[0] for name, shape in shapes.items() if name.endswith(TABLE)}
-    if not lengths:
-        raise ExtensionFileError(f"{path} is no extension: it has no table of positions.")
     if len(lengths) > 1:
         raise ExtensionFileError(f"{path} has tables of several lengths: {sorted(lengths)}.")
-    return lengths.pop()
+    return lengths.pop() if lengths else None
 
 
 def _header(
-    path: Any, header: Mapping[str, str] | None, num_frames: int
+    path: Any, header: Mapping[str, str] | None, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[ExtensionMetadata, dict[str, Any]]:
     """The metadata, and the arguments of `extend` that the file's tensors belong to."""
+    num_frames = _table_length(path, shapes)
     if not header or HEADER_KEY not in header:
+        if num_frames is None:
+            raise ExtensionFileError(f"{path} is no extension: it has no table of positions.")
         return published_metadata(num_frames), {**PUBLISHED_STRUCTURE}
     try:
         content = json.loads(header[HEADER_KEY])
@@ -195,7 +194,7 @@ def _header(
         structure = {key: content["structure"][key] for key in PUBLISHED_STRUCTURE}
     except (ValueError, TypeError, KeyError) as error:
         raise ExtensionFileError(f"{path} has a header that can't be read: {error}") from error
-    if metadata.num_frames != num_frames:
+    if num_frames not in (None, metadata.num_frames):
         raise ExtensionFileError(
             f"{path} says that it has {metadata.num_frames} frames, its tables have {num_frames}."
         )
@@ -203,27 +202,28 @@ def _header(
 
 
 def _refuse_other_structure(
-    path: Any, unet: Any, num_frames: int, structure: Mapping[str, Any]
+    path: Any, model: nn.Module, num_frames: int, structure: Mapping[str, Any]
 ) -> None:
-    if not isinstance(unet, ExtendedUNet):
+    if not is_extended(model):
         return
-    if unet.config["num_frames"] != num_frames:
+    own_frames, own = config_of(model)["num_frames"], extension_structure(model)
+    if own_frames != num_frames:
         raise ExtensionFileError(
-            f"{path} is an extension to {num_frames} frames, the U-Net is extended to "
-            f"{unet.config['num_frames']}: resize either (exvideo.models.resize)."
+            f"{path} is an extension to {num_frames} frames, the model is extended to "
+            f"{own_frames}: resize either (exvideo.models.resize)."
         )
     for key in ("conv", "lora_rank"):
-        if unet.config["extension"][key] != structure[key]:
+        if own[key] != structure[key]:
             raise ExtensionFileError(
-                f"{path} is an extension with {key}={structure[key]!r}, the U-Net has "
-                f"{key}={unet.config['extension'][key]!r}: load the file over a base instead."
+                f"{path} is an extension with {key}={structure[key]!r}, the model has "
+                f"{key}={own[key]!r}: load the file over a base instead."
             )
 
 
 def _refuse_other_base(path: Any, metadata: ExtensionMetadata, base_id: str | None) -> None:
     if metadata.base_id and base_id and metadata.base_id != base_id:
         raise ExtensionFileError(
-            f"{path} extends the base {metadata.base_id}, the U-Net's base is {base_id}. If both "
+            f"{path} extends the base {metadata.base_id}, the model's base is {base_id}. If both "
             f"are the same weights, pass base_id={metadata.base_id!r}."
         )
 
@@ -240,5 +240,5 @@ def _refuse_misfits(
     ]
     if faults:
         raise ExtensionFileError(
-            f"{path} does not fit the U-Net, {len(faults)} faults:\n  " + "\n  ".join(faults)
+            f"{path} does not fit the model, {len(faults)} faults:\n  " + "\n  ".join(faults)
         )

@@ -1,7 +1,7 @@
 """Stable Video Diffusion's U-Net, extended to longer clips (ExVideo, section 3)."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  # see ExtendedUNet
@@ -14,15 +14,12 @@ from diffusers.models.unets.unet_spatio_temporal_condition import (
 )
 from torch import nn
 
-from exvideo.models.identity_conv import ConvKind, identity_conv, to_dense
-from exvideo.models.lora import add_lora, merge_lora
-from exvideo.models.positions import PositionTable, TableInit, native_positions, resize_rows
+from exvideo.models.architecture import Architecture
+from exvideo.models.identity_conv import ConvKind, identity_conv
+from exvideo.models.positions import PositionTable
 
 NOTES = ("base_id", "post_tuning")
 """What else a U-Net's configuration may say: where its base and its trained tensors come from."""
-
-
-LORA_TARGETS = r".*\.temporal_transformer_blocks\.\d+\.attn1\.(to_q|to_k|to_v|to_out\.0)"
 
 
 class ExtendedTransformer(TransformerSpatioTemporalModel):
@@ -111,6 +108,8 @@ class ExtendedUNet(UNetSpatioTemporalConditionModel):
     def from_config(
         cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any
     ) -> Any:
+        from exvideo.models.extend import extend  # which imports this module
+
         config = dict(config)
         notes = {key: config.pop(key) for key in NOTES if key in config}
         extension = config.pop("extension")
@@ -118,7 +117,7 @@ class ExtendedUNet(UNetSpatioTemporalConditionModel):
         unet = UNetSpatioTemporalConditionModel.from_config(
             config, num_frames=extension["native_frames"], **kwargs
         )
-        extend_svd(unet, num_frames, **extension)
+        extend(unet, num_frames, **extension)
         unet.register_to_config(**notes)
         return (unet, {}) if return_unused_kwargs else unet
 
@@ -143,22 +142,10 @@ def initial_table(
     return transformer.time_proj(positions).to(weight.device, weight.dtype)
 
 
-def extend_svd(
-    unet: UNetSpatioTemporalConditionModel,
-    num_frames: int,
-    *,
-    table_init: TableInit = "ping_pong",
-    native_frames: int | None = None,
-    conv: ConvKind = "dense",
-    lora_rank: int | None = None,
-) -> ExtendedUNet:
-    """Extend `unet` in place to clips of `num_frames` frames; see `exvideo.models.extend`."""
-    if isinstance(unet, ExtendedUNet):
-        raise ValueError(
-            f"The U-Net is already extended to {unet.config['num_frames']} frames: use resize."
-        )
-    native_frames = native_frames or unet.config["num_frames"]
-    positions = native_positions(num_frames, native_frames, table_init)
+def install(
+    unet: UNetSpatioTemporalConditionModel, positions: torch.Tensor, conv: ConvKind
+) -> None:
+    """Give every transformer its table and its convolution, and the U-Net its extended class."""
     for transformer in transformers(unet).values():
         weight = transformer.proj_in.weight
         table = initial_table(transformer, positions)
@@ -169,36 +156,14 @@ def extend_svd(
         transformer.__class__ = ExtendedTransformer
         transformer.positional_embedding = PositionTable(table)
         transformer.positional_conv = positional_conv
-    if lora_rank is not None:
-        add_lora(unet, lora_rank, LORA_TARGETS)
     unet.__class__ = ExtendedUNet
-    structure = {
-        "native_frames": native_frames,
-        "table_init": table_init,
-        "conv": conv,
-        "lora_rank": lora_rank,
-    }
-    unet.register_to_config(num_frames=num_frames, extension=structure)
-    return cast(ExtendedUNet, unet)
 
 
-def complete_svd(unet: ExtendedUNet) -> ExtendedUNet:
-    """Give an efficient variant the full form in place; see `exvideo.models.to_full_form`."""
-    merge_lora(unet)
-    for transformer in transformers(unet).values():
-        transformer.positional_conv = to_dense(transformer.get_submodule("positional_conv"))
-    structure = {**unet.config["extension"], "conv": "dense", "lora_rank": None}
-    unet.register_to_config(extension=structure)
-    return unet
-
-
-def resize_svd(unet: ExtendedUNet, num_frames: int) -> ExtendedUNet:
-    """Change the length of a trained extension in place; see `positions.resize_rows`."""
-    native_frames = unet.config["extension"]["native_frames"]
-    for transformer in transformers(unet).values():
-        old = cast(ExtendedTransformer, transformer).positional_embedding.embeddings
-        new = PositionTable(resize_rows(old.detach(), num_frames, native_frames))
-        new.requires_grad_(old.requires_grad)
-        transformer.positional_embedding = new
-    unet.register_to_config(num_frames=num_frames)
-    return unet
+SVD = Architecture(
+    model=UNetSpatioTemporalConditionModel,
+    install=install,
+    native_frames=lambda unet: unet.config["num_frames"],
+    added=r".*\.positional_(embedding|conv)\..*",
+    trained=r".*\.(time_pos_embed|temporal_transformer_blocks)\..*",
+    lora_targets=r".*\.temporal_transformer_blocks\.\d+\.attn1\.(to_q|to_k|to_v|to_out\.0)",
+)

@@ -123,7 +123,7 @@ def test_the_configuration_rebuilds_a_variant(tmp_path):
 def test_another_variants_file_is_refused(tmp_path):
     path = tmp_path / "model.safetensors"
     save_extension(trained({"conv": "depthwise"}), path, METADATA)
-    with pytest.raises(ExtensionFileError, match="conv='depthwise', the U-Net has conv='dense'"):
+    with pytest.raises(ExtensionFileError, match="conv='depthwise', the model has conv='dense'"):
         load_extension(extend(tiny_unet(), FRAMES), path)
 
 
