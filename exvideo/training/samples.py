@@ -1,5 +1,6 @@
 """Which samples a rank sees in which step, and how they become batches."""
 
+import signal
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -66,6 +67,7 @@ def training_batches(
         batch_sampler=_Listed(sample_indices(config, ranks, first_step)),
         collate_fn=partial(_collate, scaling_factor=clips.scaling_factor),
         num_workers=config.loader_workers,
+        worker_init_fn=_outlive_stops,
         pin_memory=ranks.device.type == "cuda",
     )
     for batch in loader:
@@ -75,6 +77,13 @@ def training_batches(
 def _collate(samples: list[tuple[Clip, Draw]], scaling_factor: float) -> Batch:
     clips, draws = zip(*samples, strict=True)
     return make_batch(clips, draws, scaling_factor)
+
+
+def _outlive_stops(_worker: int) -> None:
+    # A stop reaches every process at once. The rank still needs its loader until the step ends,
+    # and torch would turn a worker's death into an error in the middle of the checkpoint.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, signal.SIG_IGN)
 
 
 class _Listed:
