@@ -35,7 +35,7 @@ def candidates_add_up(stages: Stages) -> dg.AssetCheckResult:
     candidates = read_clips(output_file(stages, "clips"))
     videos = {video.video_id for video in read_source_videos(output_file(stages, "source_videos"))}
     unjudged = videos - {clip.video_id for clip in candidates}
-    outcomes = Counter(clip.reason or clip.status for clip in candidates)
+    outcomes = Counter(clip.reason_kind or clip.status for clip in candidates)
     kept = [clip for clip in candidates if clip.status == "kept"]
     unexplained = [c for c in candidates if c.status == "rejected" and not c.reason]
     return dg.AssetCheckResult(
