@@ -96,6 +96,8 @@ def to_full_form(model: Model) -> Model:
     saved in the published layout or trained on in full.
     """
     structure = extension_structure(model)
+    if architecture_of(model).default_lora_rank is not None:
+        raise TypeError(f"{type(model).__name__} is extended by LoRA alone and has no fuller form.")
     merge_lora(model)
     for name, module in list(model.named_modules()):
         if isinstance(module, IdentityConv3d | FactorisedIdentityConv3d):
