@@ -117,6 +117,8 @@ def manifest_of(
     ]
     rows = {clip_id for it in used for clip_id in it.shard.clip_ids}
     missing = {m.clip_id: m for it in used for m in it.missing if m.clip_id in wanted - rows}
+    if lost := wanted - rows - missing.keys():
+        raise RuntimeError(f"{len(lost)} clips are in no finished shard, such as {min(lost)}")
     statistics = Statistics.merged(it.statistics for it in used if it.statistics)
     if statistics is None:
         reasons = "; ".join(f"{it.clip_id}: {it.reason}" for it in list(missing.values())[:3])

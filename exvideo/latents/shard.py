@@ -106,10 +106,14 @@ def remove_leftovers(folder: UPath, finished: Iterable[Sidecar]) -> None:
             part.unlink(missing_ok=True)
 
 
-def read_sidecar(folder: UPath, name: str) -> Sidecar | None:
+def finished_shard(folder: UPath, name: str) -> Sidecar | None:
     """The sidecar of shard `name`, or None where it is not finished."""
-    path = _sidecar_path(folder, f"{name}.parquet")
-    return Sidecar.model_validate_json(path.read_bytes()) if path.exists() else None
+    path = folder / f"{name}.parquet"
+    beside = _sidecar_path(folder, path.name)
+    if not (beside.exists() and path.exists()):
+        return None
+    sidecar = Sidecar.model_validate_json(beside.read_bytes())
+    return sidecar if path.stat().st_size == sidecar.shard.bytes else None
 
 
 def _sidecar_path(folder: UPath, file: str) -> UPath:

@@ -18,7 +18,7 @@ from exvideo.latents.encode import ClipEncoder, NotFiniteError
 from exvideo.latents.manifest import Encoding, Missing, Sidecar
 from exvideo.latents.plan import ShardPlan
 from exvideo.latents.schema import LatentRow, Statistics, arrow_schema
-from exvideo.latents.shard import open_shard, read_sidecar, write_sidecar
+from exvideo.latents.shard import finished_shard, open_shard, write_sidecar
 from exvideo.video.decoder import DecodeError, Decoder
 
 Item = TypeVar("Item")
@@ -58,7 +58,7 @@ class ShardWorker:
 
     def write(self, plan: ShardPlan) -> Iterator[str]:
         """Write the shard and declare it finished; yields the id of each clip when it is done."""
-        finished = read_sidecar(self.task.output, plan.name)
+        finished = finished_shard(self.task.output, plan.name)
         if finished and finished.accounted_for() == {clip.clip_id for clip in plan.clips}:
             yield from (clip.clip_id for clip in plan.clips)
             return

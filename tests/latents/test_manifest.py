@@ -41,6 +41,12 @@ def test_clips_that_are_no_longer_wanted_are_left_out(tmp_path):
     assert [it.file for it in made.shards] == ["shard-0.parquet"]
 
 
+def test_a_clip_that_no_shard_accounts_for_is_an_error(tmp_path):
+    sidecars = [write_shard(UPath(tmp_path), "shard-0", ["a"])]
+    with pytest.raises(RuntimeError, match="1 clips are in no finished shard, such as b"):
+        manifest_of([clip("a"), clip("b")], sidecars, "digest")
+
+
 def test_nothing_but_missing_clips_is_refused_with_a_reason(tmp_path):
     sidecars = [write_shard(UPath(tmp_path), "shard-0", [], missing=["a"])]
     with pytest.raises(InputError, match=r"none of 1 clips.*a: broken"):

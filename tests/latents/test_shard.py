@@ -4,7 +4,7 @@ import pytest
 from upath import UPath
 
 from exvideo.latents.schema import arrow_schema
-from exvideo.latents.shard import finished_shards, open_shard, read_sidecar, remove_leftovers
+from exvideo.latents.shard import finished_shard, finished_shards, open_shard, remove_leftovers
 from tests.latents.rows import ENCODING, SHAPES, row, write_shard
 
 SCHEMA = arrow_schema(SHAPES, {})
@@ -31,13 +31,13 @@ def test_a_shard_without_sidecar_is_not_finished(tmp_path):
         writer.write(row("a"))
     assert (tmp_path / "shard-0.parquet").exists()
     assert finished_shards(UPath(tmp_path), ENCODING) == []
-    assert read_sidecar(UPath(tmp_path), "shard-0") is None
+    assert finished_shard(UPath(tmp_path), "shard-0") is None
 
 
 def test_finished_shards_are_found_with_their_facts(tmp_path):
     written = [write_shard(UPath(tmp_path), f"shard-{i}", [c]) for i, c in enumerate("ab")]
     assert finished_shards(UPath(tmp_path), ENCODING) == written
-    assert read_sidecar(UPath(tmp_path), "shard-1") == written[1]
+    assert finished_shard(UPath(tmp_path), "shard-1") == written[1]
 
 
 def test_a_truncated_or_absent_shard_is_not_finished(tmp_path):
@@ -47,6 +47,8 @@ def test_a_truncated_or_absent_shard_is_not_finished(tmp_path):
     shard.write_bytes(shard.read_bytes()[:-1])
     (tmp_path / "shard-1.parquet").unlink()
     assert finished_shards(UPath(tmp_path), ENCODING) == []
+    assert finished_shard(UPath(tmp_path), "shard-0") is None
+    assert finished_shard(UPath(tmp_path), "shard-1") is None
 
 
 def test_another_models_shards_do_not_count(tmp_path):

@@ -8,7 +8,7 @@ from exvideo.clips.read import read_clip
 from exvideo.latents.dataset import LatentClips
 from exvideo.latents.manifest import Encoding, LatentClip, manifest_of
 from exvideo.latents.plan import plan_shards
-from exvideo.latents.shard import read_sidecar
+from exvideo.latents.shard import finished_shard
 from exvideo.latents.shard_worker import EncodingTask, ShardWorker
 from exvideo.models import base_id
 from exvideo.video.decoder import Decoder
@@ -39,7 +39,7 @@ def worker(tmp_path):
 def write(worker, clips):
     (plan,) = plan_shards(clips, [], len(clips), ENCODING)
     told = list(worker.write(plan))
-    return told, read_sidecar(worker.task.output, plan.name)
+    return told, finished_shard(worker.task.output, plan.name)
 
 
 def test_rows_are_the_clips_encoded(tmp_path, worker, clips):
@@ -81,6 +81,15 @@ def test_a_finished_shard_is_not_written_again(tmp_path, worker, clips):
     told, _ = write(worker, clips)
     assert told == ["aa", "bb", "cc"]
     assert shard.stat().st_mtime_ns == before
+
+
+def test_a_damaged_shard_is_written_again(tmp_path, worker, clips):
+    write(worker, clips)
+    (shard,) = (tmp_path / "latents").glob("*.parquet")
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-1])
+    write(worker, clips)
+    assert shard.read_bytes() == content
 
 
 def test_writing_again_gives_the_same_bytes(tmp_path, worker, clips):
