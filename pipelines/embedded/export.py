@@ -22,46 +22,53 @@ from pipelines.embedded.train_vae import build_vae, scaling_factor
 WEIGHTS = Path(__file__).parents[2] / "exvideo" / "weights"
 
 
-def averaged(model: nn.Module, run: Path) -> int:
-    """Load a run's averaged weights into the model; returns the run's step."""
-    state = torch.load(run / "state.pt", map_location="cpu", weights_only=True)
-    parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    if parameters.keys() != state["ema"].keys():
-        raise ValueError(f"{run} holds another model's state: its parameters have other names")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(state["ema"][name])
+def load_state(run: Path) -> dict[str, Any]:
+    return torch.load(run / "state.pt", map_location="cpu", weights_only=True)
+
+
+def load_averaged(model: nn.Module, state: dict[str, Any]) -> None:
+    """Load what a run has trained, averaged, into the model; the rest stays as it is."""
+    unknown = state["ema"].keys() - dict(model.named_parameters()).keys()
+    if unknown:
+        raise ValueError(f"the state is another model's: it has {sorted(unknown)[0]}")
+    model.load_state_dict(state["ema"], strict=False)
     model.eval()
-    return int(state["step"])
 
 
 def export_vae(run: Path, folder: Path) -> int:
-    vae = build_vae()
-    step = averaged(vae, run)
-    vae.register_to_config(scaling_factor=scaling_factor(vae))
+    state = load_state(run)
+    if "quant_conv.weight" in state["ema"]:
+        vae = build_vae()
+        load_averaged(vae, state)
+        vae.register_to_config(scaling_factor=scaling_factor(vae))
+    else:  # the run has kept the encoder of the VAE that is there
+        vae = AutoencoderKLTemporalDecoder.from_pretrained(folder / "vae")
+        load_averaged(vae, state)
     vae.half().save_pretrained(folder / "vae")
-    return step
+    return int(state["step"])
 
 
 def export_base(run: Path, folder: Path) -> int:
     """The U-Net and all that completes diffusers' folder; the VAE must be there already."""
+    state = load_state(run)
     unet = build_unet()
-    step = averaged(unet, run)
+    load_averaged(unet, state)
     unet.half().save_pretrained(folder / "unet")
     save_image_encoder(folder)
     vae = AutoencoderKLTemporalDecoder.from_pretrained(folder / "vae")
     pipeline: Any = assemble(unet, vae, folder)
     pipeline.save_config(folder)
     pipeline.scheduler.save_pretrained(folder / "scheduler")
-    return step
+    return int(state["step"])
 
 
 def export_raft(run: Path, folder: Path) -> int:
+    state = load_state(run)
     network = raft_small(weights=None)
-    step = averaged(network, run)
+    load_averaged(network, state)
     half = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     save_file(half, folder / "raft_small.safetensors")
-    return step
+    return int(state["step"])
 
 
 def main() -> None:

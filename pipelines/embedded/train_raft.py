@@ -93,12 +93,11 @@ def held_out_pairs(count: int) -> list[RenderedClip]:
     return pairs
 
 
-def end_point_errors(network: RAFT, count: int, iterations: int = 12) -> dict[str, float]:
+def end_point_errors(raft: Raft, count: int) -> dict[str, float]:
     """Mean end-point error (px) of RAFT and of DIS on the same held-out pairs.
 
     `all` counts every pixel, `seen` those visible in both frames. The standard error is over pairs.
     """
-    raft = Raft(network, iterations, "raft_small")
     figures: dict[str, list[float]] = {}
     for pair in held_out_pairs(count):
         for name, estimate in (("raft", raft(pair.frames)), ("dis", dis_flow(pair.frames))):
@@ -120,16 +119,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     network = raft_small(weights=None)
+    estimator = Raft(network, 12, "raft_small")
     run = TrainingRun(network, options, ema_decay=0.999)
     run.train(
         lambda step, rng: training_batch(rng),
         lambda batch: sequence_loss(network, batch),
-        lambda: end_point_errors(network, 16),
+        lambda: end_point_errors(estimator, 16),
         measure_every=1000,
     )
     with run.averaged_weights():
         save_file(network.state_dict(), options.run / "raft_small.safetensors")
-        run.log(**end_point_errors(network, 64))
+        run.log(**end_point_errors(estimator, 64))
 
 
 if __name__ == "__main__":

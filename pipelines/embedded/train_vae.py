@@ -2,9 +2,14 @@
 
 python -m pipelines.embedded.train_vae --run RUN     (resumes; leaves RUN/vae in diffusers' layout)
 
+With `--decoder-of FOLDER` the encoder is that VAE's and stays as it is, so that latents and models
+of them keep their meaning while the decoder gets better.
+
 The spatial weights are trained on single frames. The temporal decoder's own layers stay where they
 change nothing: zero-initialised residual branches and an identity at the output.
 """
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -131,9 +136,16 @@ def scaling_factor(vae: AutoencoderKLTemporalDecoder) -> float:
 
 def main() -> None:
     parser = arguments("Train the embedded VAE.", steps=2200, learning_rate=1e-3)
+    parser.add_argument("--decoder-of", type=Path, help="a VAE whose encoder is kept")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     vae = build_vae()
+    if options.decoder_of:
+        start = AutoencoderKLTemporalDecoder.from_pretrained(options.decoder_of)
+        vae.load_state_dict(start.state_dict())
+        vae.register_to_config(scaling_factor=start.config.scaling_factor)
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
     run = TrainingRun(vae, options, ema_decay=0.999)
 
     run.train(
@@ -143,10 +155,10 @@ def main() -> None:
         measure_every=500,
     )
     with run.averaged_weights():
-        factor = scaling_factor(vae)
-        vae.register_to_config(scaling_factor=factor)
+        if not options.decoder_of:
+            vae.register_to_config(scaling_factor=scaling_factor(vae))
         vae.save_pretrained(options.run / "vae")
-        run.log(scaling_factor=factor, **held_out_psnr(vae))
+        run.log(**held_out_psnr(vae))
 
 
 if __name__ == "__main__":
