@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -76,7 +77,7 @@ def load_clips(job: TrainingJob) -> tuple[LatentClips, LatentClips]:
 
 def load_extended_unet(job: TrainingJob) -> torch.nn.Module:
     """The base in float32, extended, its attention and activations as the job asks."""
-    unet = load_unet(job.model.base)
+    unet: Any = load_unet(job.model.base)
     extend(unet, job.num_frames, table_init=job.model.table_init)
     configure_attention(unet, job.training.attention)
     checkpoint_activations(unet, job.training.activation_checkpointing)
