@@ -11,19 +11,19 @@ def write_curve(rows: Sequence[Row], path: Path) -> None:
     # Not pyplot: its figures and its choice of a backend are the process's, not ours.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
     for name in dict.fromkeys(name for row in rows for name in row if "loss" in name):
         points = [(row["step"], row[name]) for row in rows if name in row]
         whole = name in ("loss", "validation_loss")
         axes.plot(
             *zip(*points, strict=True),
-            label=name.replace("_", " "),
+            label="training loss" if name == "loss" else name.replace("_", " "),
             marker=None if name == "loss" else "o",
             linewidth=2 if whole else 1,
             alpha=1 if whole else 0.6,
         )
     axes.set(xlabel="step", ylabel="mean squared error on v", yscale="log")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(path, dpi=120)
