@@ -58,7 +58,9 @@ def run(job: Job) -> Outcome:
         _tracked(job, training) as tracked,
     ):
         job.progress.say(f"{training.training.ranks} ranks started; they log to {training.log}")
-        follow(training, ranks, _Forward(job, tracked))
+        forward = _Forward(job, tracked)
+        follow(training, ranks, forward)
+        forward.flush()
         rows = read_metrics(training.metrics)
         write_curve(rows, training.folder / FILES["curve"])
         _publish(job, training)
@@ -138,22 +140,33 @@ class _Forward:
         self._run = run
         # What an interrupted attempt had logged beyond its checkpoint comes again, equal.
         self._known = {mark: run.last_step(mark) for mark in ("training/loss", "validation/loss")}
+        self._waiting: list[tuple[int, dict[str, float]]] = []
 
     def __call__(self, rows: list["Row"]) -> None:
-        new = []
+        from mlflow.exceptions import MlflowException
+
         for row in rows:
             group, figures = grouped(row)
             mark = f"{group}/loss"
             if row["step"] <= self._known[mark]:
                 continue
             self._known[mark] = row["step"]
-            new.append((row["step"], figures))
+            self._waiting.append((row["step"], figures))
             if group == "validation":
                 self._progress.say(f"step {row['step']}: validation loss {figures[mark]:.4f}")
             else:
                 shown = {it: row[it] for it in ("loss", "seconds_per_step") if it in row}
                 self._progress.update(row["step"], self._steps, "steps", **shown)
-        self._run.log_metrics(new)
+        try:
+            self.flush()
+        except MlflowException as error:
+            # A tracker that is down for an hour must not end a training of a week.
+            self._progress.say(f"MLflow takes no metrics now, they wait: {error}")
+
+    def flush(self) -> None:
+        """Log the rows that wait."""
+        self._run.log_metrics(self._waiting)
+        self._waiting = []
 
 
 def grouped(row: "Row") -> tuple[str, dict[str, float]]:
