@@ -1,6 +1,6 @@
 """Render clips of the small world and encode them once, for the base model's training.
 
-python -m pipelines.embedded.latent_pool --vae RUN/vae --image-encoder DIR --out POOL [--clips 3000]
+python -m pipelines.embedded.latent_pool --vae RUN/vae --image-encoder DIR --out POOL [--clips 1000]
 
 A clip of 16 frames gives the base's 8-frame windows at several starts. Chunks of clips are files of
 their own, so that a pool which was cut off goes on, and training may begin before it is complete.
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--image-encoder", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=3000)
+    parser.add_argument("--clips", type=int, default=1000)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     encoder = PoolEncoder(options.vae, options.image_encoder)
