@@ -43,20 +43,20 @@ def main(argv: Sequence[str]) -> int:
 
 def _generate(arguments: argparse.Namespace, preset: Preset, progress: Progress) -> None:
     model = None if arguments.baseline else _model_path(arguments.model, preset)
-    progress.say("loading the models")
+    image = _image(arguments)
+    progress.say("loading the model")
     from exvideo import generation
     from exvideo.models import load_pipeline
     from exvideo.video.write import write_mp4
 
     sampling = _sampling(arguments, preset, model)
-    image = _image(arguments)
     if model is None:
         pipeline = load_pipeline(preset.model.base).to(generation.best_device())
     else:
         pipeline = generation.load_model(model, _base(model, preset))
     num_frames = arguments.frames or preset.clips.num_frames
     if arguments.low_memory:
-        generation.save_memory(pipeline, num_frames)
+        generation.save_memory(pipeline)
     options: dict[str, Any] = {
         "sampling": sampling,
         "on_step": lambda done, total: progress.update(done, total, "steps"),

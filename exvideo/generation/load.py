@@ -75,7 +75,17 @@ def load_model(
     elif path.is_dir() and not (path / "model_index.json").is_file():
         raise InputError(f"{path} is no model: it has neither model.json nor model_index.json")
     else:
-        pipeline = StableVideoDiffusionPipeline.from_pretrained(str(model), torch_dtype=dtype)
+        pipeline = _whole_pipeline(str(model), dtype)
     configure_attention(pipeline.unet)
-    pipeline.vae.to(torch.float32)
+    if pipeline.vae.dtype != torch.float32:
+        pipeline.vae.to(torch.float32)
     return pipeline.to(device)
+
+
+def _whole_pipeline(model: str, dtype: torch.dtype) -> StableVideoDiffusionPipeline:
+    try:
+        return StableVideoDiffusionPipeline.from_pretrained(model, dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{model} is neither a model's folder nor a repository that can be loaded: {error}"
+        ) from error

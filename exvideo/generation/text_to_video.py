@@ -34,7 +34,7 @@ def first_frame(
     device = best_device()
     dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
     try:
-        pipeline = AutoPipelineForText2Image.from_pretrained(str(model), torch_dtype=dtype)
+        pipeline = AutoPipelineForText2Image.from_pretrained(str(model), dtype=dtype)
     except (OSError, ValueError) as error:
         raise InputError(f"{model} can't be loaded as a text-to-image model: {error}") from error
     chosen = {"height": height, "width": width, "num_inference_steps": steps, **options}

@@ -10,7 +10,8 @@ from diffusers import StableVideoDiffusionPipeline
 from exvideo.config import EvaluationConfig, load_preset
 from exvideo.errors import InputError
 from exvideo.evaluation.samples import FirstFrame, Phase, Sample, generate_missing, samples
-from exvideo.generation.load import extended_pipeline
+from exvideo.generation import Sampling, extended_pipeline, image_to_video
+from exvideo.models import load_pipeline
 from exvideo.progress import Silent
 from tests.models.tiny import TINY_SVD, randomise
 
@@ -78,12 +79,9 @@ def test_before_post_tuning_the_first_native_frames_are_the_bases(
     wanted: list[Sample], config: EvaluationConfig
 ) -> None:
     """The extension starts as the identity: below the native length nothing changes."""
-    from exvideo.generation.image_to_video import image_to_video
-    from exvideo.models import load_pipeline
-
     image = wanted[0].first_frame.image
     clips = [
-        image_to_video(pipeline, image, num_frames=8, steps=2).astype(int)
+        image_to_video(pipeline, image, num_frames=8, sampling=Sampling(steps=2)).astype(int)
         for pipeline in (load_pipeline(TINY_SVD), load(wanted[0].phase))
     ]
     assert np.abs(clips[0] - clips[1]).max() <= 1
