@@ -20,6 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from exvideo.errors import InputError
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -34,7 +36,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-class PresetError(ValueError):
+class PresetError(InputError):
     """A preset was refused; the message names every key at fault."""
 
 

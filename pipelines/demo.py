@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from exvideo.config import Preset, PresetError, load_preset, parse_override
+from exvideo.config import Preset, load_preset, parse_override
+from exvideo.errors import InputError
 from exvideo.receipt import Receipt, read_receipt, stage_folder
 from exvideo.supervised import run_supervised
 from pipelines.home import prepare_home
@@ -21,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         overrides = dict(parse_override(text) for text in arguments.set)
         preset = load_preset(arguments.preset, overrides)
-    except PresetError as error:
+    except InputError as error:
         print(f"exvideo demo: {error}", file=sys.stderr)
         return 2
     config = {

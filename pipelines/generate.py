@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
-from exvideo.config import Preset, PresetError, load_preset, parse_override
+from exvideo.config import Preset, load_preset, parse_override
 from exvideo.errors import InputError
 from exvideo.progress import Progress
 from exvideo.receipt import read_receipt, stage_folder
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
             raise InputError(f"--out {arguments.out} must end in .mp4")
         with open_report("generate") as progress:
             _generate(arguments, preset, progress)
-    except (PresetError, InputError) as error:
+    except InputError as error:
         print(f"exvideo generate: {error}", file=sys.stderr)
         return 2
     return 0

@@ -15,7 +15,7 @@ from typing import Any
 
 from upath import UPath
 
-from exvideo.config import Preset, PresetError, data_root, load_preset, parse_override
+from exvideo.config import Preset, data_root, load_preset, parse_override
 from exvideo.errors import InputError
 from exvideo.progress import Progress
 from exvideo.receipt import (
@@ -31,10 +31,6 @@ from pipelines.report import open_report
 
 SUPERVISED = "EXVIDEO_SUPERVISED"
 """Set where a supervisor already watches over this process."""
-
-
-class StageError(InputError):
-    """A stage cannot do its work; the message says what is wrong, where and what to do."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ def main(stage: Stage, argv: Sequence[str] | None = None) -> int:
         preset = _preset(stage, arguments)
         with open_report(stage.name) as progress:
             run_stage(stage, preset, progress)
-    except (PresetError, InputError) as error:
+    except InputError as error:
         print(f"{stage.name}: {error}", file=sys.stderr)
         return 2
     return 0
@@ -152,7 +148,7 @@ def _input(preset: Preset, name: str) -> StageInput:
     folder = stage_folder(preset, name)
     receipt = read_receipt(folder)
     if receipt is None:
-        raise StageError(
+        raise InputError(
             f"needs {name}, which has not been made in {folder}: "
             f"run `exvideo run {name} --preset {preset.name}` first"
         )
@@ -165,7 +161,7 @@ def _scratch(preset: Preset) -> Path:
     root = UPath(data_root(preset))
     if root.protocol in ("", "file", "local"):
         return Path(str(root)) / preset.name / "scratch"
-    raise StageError(
+    raise InputError(
         f"storage.root is {root}: name a local folder for checkpoints in storage.scratch"
     )
 
@@ -174,7 +170,7 @@ def _check_space(preset: Preset, scratch: Path) -> None:
     existing = next(p for p in [scratch, *scratch.absolute().parents] if p.exists())
     free = shutil.disk_usage(existing).free / 1e9
     if free < preset.storage.min_free_gb:
-        raise StageError(
+        raise InputError(
             f"{existing} has {free:.1f} GB free, storage.min_free_gb asks for "
             f"{preset.storage.min_free_gb:g}: free some space or point storage.scratch and "
             "storage.root elsewhere"

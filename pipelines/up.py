@@ -9,17 +9,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-from exvideo.config import Preset, PresetError, load_preset, parse_override
+from exvideo.config import Preset, load_preset, parse_override
+from exvideo.errors import InputError
 from exvideo.supervised import SupervisedProcess
 from pipelines.home import ROOT, prepare_home
 from pipelines.stage import add_preset_arguments
 
 START_TIMEOUT_S = 180.0
 """Both UIs import for half a minute on a slow machine."""
-
-
-class UpError(Exception):
-    """The UIs cannot be shown; the message says why."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
         overrides = dict(parse_override(text) for text in arguments.set)
         preset = load_preset(arguments.preset, overrides)
         return _serve(preset, arguments.preset, arguments.port, arguments.mlflow_port)
-    except (PresetError, UpError) as error:
+    except InputError as error:
         print(f"exvideo up: {error}", file=sys.stderr)
         return 2
 
@@ -67,7 +64,7 @@ def _serve(preset: Preset, name: str, port: int, mlflow_port: int) -> int:
         print(_addresses({server: url for server, (_, url, _) in servers.items()}), flush=True)
         while all(process.poll() is None for process in processes):
             time.sleep(0.5)
-        raise UpError("a server has ended by itself; its last lines stand above")
+        raise InputError("a server has ended by itself; its last lines stand above")
     except KeyboardInterrupt:
         print("stopping both UIs", flush=True)
         return 0
@@ -101,7 +98,7 @@ def _require_free(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise UpError(
+            raise InputError(
                 f"port {port} is taken; stop what listens there or choose another with "
                 "--port or --mlflow-port"
             ) from error
@@ -111,9 +108,9 @@ def _await(server: str, url: str, process: SupervisedProcess) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not _answers(url):
         if process.poll() is not None:
-            raise UpError(f"{server} ended with code {process.poll()} before it answered")
+            raise InputError(f"{server} ended with code {process.poll()} before it answered")
         if time.monotonic() > deadline:
-            raise UpError(f"{server} did not answer on {url} within {START_TIMEOUT_S:.0f} s")
+            raise InputError(f"{server} did not answer on {url} within {START_TIMEOUT_S:.0f} s")
         time.sleep(0.5)
 
 

@@ -11,10 +11,8 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from torchvision.models import optical_flow
 
-from exvideo.config import FlowConfig
+from exvideo.config import FlowConfig, shipped
 from exvideo.errors import InputError
-
-PROJECT = Path(__file__).parents[2]
 
 MIN_SIDE = 128
 """RAFT's correlation pyramid needs 16x16 features of 8 pixels each."""
@@ -99,9 +97,7 @@ def _weights(config: FlowConfig) -> tuple[dict[str, torch.Tensor], str]:
                 "evaluation.flow.weights"
             ) from error
         return state, str(published).rpartition(".")[2]
-    path = Path(config.weights).expanduser()
-    # A preset names the weights that ship with the project by their place in it.
-    path = path if path.exists() else PROJECT / path
+    path = Path(shipped(config.weights)).expanduser()
     if not path.is_file():
         raise FlowWeightsError(
             f"evaluation.flow.weights names {config.weights}, which does not exist: give a "

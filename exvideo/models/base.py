@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from exvideo.config import BaseModelConfig, PretrainedBase, RandomBase
+from exvideo.config import BaseModelConfig, PretrainedBase, RandomBase, shipped
 from exvideo.errors import InputError
 from exvideo.models.single_file import SVD_XT, load_single_file
 
@@ -79,7 +79,7 @@ def folder(base: BaseModelConfig) -> Path:
     Raises:
         BaseModelError: if there is no such folder, or it lacks a part.
     """
-    local = Path(base.path).expanduser()
+    local = Path(shipped(base.path)).expanduser()
     if single_file(base):
         return local.parent if (local.parent / UNET_CONFIG).is_file() else SVD_XT
     if not local.exists() and isinstance(base, PretrainedBase) and _is_repository(base.path):
@@ -95,7 +95,7 @@ def folder(base: BaseModelConfig) -> Path:
 
 def single_file(base: BaseModelConfig) -> Path | None:
     """The checkpoint itself, where the base is one file in Stability's layout."""
-    local = Path(base.path).expanduser()
+    local = Path(shipped(base.path)).expanduser()
     return local if local.suffix == ".safetensors" and local.is_file() else None
 
 
