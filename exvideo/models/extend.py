@@ -42,7 +42,7 @@ def extend(
         model: a base: Stable Video Diffusion's U-Net, AnimateDiff's, ModelScope's, or CogVideoX's
             transformer. The same object is returned, and still is what it was, so that it runs
             wherever the base ran.
-        num_frames: N, the rows of each trainable table.
+        num_frames: N, the rows of each trainable table (CogVideoX: frames of video, 4k + 1).
         table_init: the native positions that the rows start from; `ping_pong` is the original's.
         native_frames: the length that the base was trained on; its configuration's by default.
         conv: the identity convolution; `dense` is the original's, `factorised` has a ninth of
@@ -55,6 +55,8 @@ def extend(
         raise ValueError(
             f"The model is already extended to {config_of(model)['num_frames']} frames: use resize."
         )
+    if lora_rank is not None and lora_rank < 1:
+        raise ValueError(f"lora_rank is {lora_rank}, expected at least 1 or None.")
     if native_frames is None:
         native_frames = architecture.native_frames(model)
     if lora_rank is None:

@@ -111,6 +111,11 @@ class ExtendedUNet(UNetSpatioTemporalConditionModel):
         from exvideo.models.extend import extend  # which imports this module
 
         config = dict(config)
+        if "extension" not in config:
+            raise ValueError(
+                "This configuration is a base's: load it as UNetSpatioTemporalConditionModel and "
+                "call exvideo.models.extend."
+            )
         notes = {key: config.pop(key) for key in NOTES if key in config}
         extension = config.pop("extension")
         num_frames = config.pop("num_frames")

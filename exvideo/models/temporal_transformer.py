@@ -119,11 +119,12 @@ def extend_block(block: Any, table: torch.Tensor, conv: ConvKind) -> None:
         raise ValueError(f"A temporal block with norms of type {block.norm_type!r} is unknown.")
     weight = block.attn1.to_q.weight
     channels = table.shape[1]
-    block.__class__ = ExtendedTemporalBlock
-    block.pos_embed = None
-    block.positional_embedding = PositionTable(table.to(weight.device, weight.dtype))
-    block.positional_conv = nn.ModuleList(
+    convs = nn.ModuleList(
         identity_conv(channels, conv, device=weight.device, dtype=weight.dtype)
         for attention in (block.attn1, block.attn2)
         if attention is not None
     )
+    block.__class__ = ExtendedTemporalBlock
+    block.pos_embed = None
+    block.positional_embedding = PositionTable(table.to(weight.device, weight.dtype))
+    block.positional_conv = convs

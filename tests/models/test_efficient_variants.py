@@ -59,9 +59,14 @@ def test_a_convolution_starts_as_the_identity_and_has_a_dense_form(kind, shape):
     torch.testing.assert_close(to_dense(conv)(x), conv(x), rtol=0, atol=1e-5)
 
 
-def test_an_unknown_convolution_is_refused():
+def test_an_unknown_variant_is_refused():
+    unet = tiny_unet()
     with pytest.raises(ValueError, match="'sparse'"):
-        extend(tiny_unet(), FRAMES, conv="sparse")
+        extend(unet, FRAMES, conv="sparse")
+    with pytest.raises(ValueError, match="lora_rank is 0"):
+        extend(unet, FRAMES, lora_rank=0)
+    # A refused call leaves a base that can still be extended.
+    extend(unet, FRAMES)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

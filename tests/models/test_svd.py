@@ -5,7 +5,7 @@ import torch
 
 from exvideo.models import extend, resize
 from exvideo.models.positions import native_positions
-from exvideo.models.svd import ExtendedTransformer, transformers
+from exvideo.models.svd import ExtendedTransformer, ExtendedUNet, transformers
 from tests.models import plain_svd
 from tests.models.tiny import CONTEXT, clip_inputs, full_size_unet, randomise, run, tiny_unet
 
@@ -169,6 +169,12 @@ def test_full_size_has_the_papers_sizes():
     channels = [transformer.in_channels for transformer in transformers(unet).values()]
     assert channels == [320, 320, 640, 640] + [1280] * 6 + [640] * 3 + [320] * 3
     assert all(isinstance(t, ExtendedTransformer) for t in transformers(unet).values())
+
+
+def test_a_bases_configuration_does_not_make_an_extended_model(base, tmp_path):
+    base.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="configuration is a base's"):
+        ExtendedUNet.from_pretrained(tmp_path)
 
 
 def test_the_configuration_rebuilds_the_extended_model(trained, tmp_path):
