@@ -1,6 +1,7 @@
 """The photographs that scikit-image and scikit-learn ship, split into training and held-out ones.
 
-Only pictures whose package states a public-domain, CC0 or CC BY licence are listed.
+scikit-image states that its pictures are in the public domain, CC0 or free of known restrictions
+(`moon` comes without a word); scikit-learn's two are CC BY 2.0.
 """
 
 from functools import cache
