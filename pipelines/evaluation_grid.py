@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
 
     from exvideo.evaluation.numbers import Numbers
-    from exvideo.evaluation.samples import FirstFrame, Phase
+    from exvideo.evaluation.samples import Phase, Sample
 
 EXTENSIONS = {"middle": "middle", "after": "extension"}
 """Each phase's file of the trained model; `before` has none."""
@@ -56,9 +56,10 @@ def run(job: Job) -> Outcome:
 
     with _phases(job) as (phases, native_frames):
         folder = job.scratch / "clips"
-        wanted = list(samples(folder, phases, _first_frames(job), config.seeds))
+        real = _real_clips(job, folder)
+        wanted = list(samples(folder, phases, [it.first_frame for it in real], config.seeds))
         generate_missing(wanted, pipeline, num_frames, config, job.progress)
-    numbers, blocks = evaluate(wanted, raft, config.grid_clips, job.progress)
+    numbers, blocks = evaluate([*real, *wanted], raft, config.grid_clips, job.progress)
 
     drawn = {name: job.scratch / file for name, file in FILES.items()}
     title = f"{native_frames} frames extended to {num_frames}: before, during and after post-tuning"
@@ -88,20 +89,28 @@ def _phases(job: Job) -> Iterator[tuple[list["Phase"], int]]:
         yield phases, metadata.native_frames
 
 
-def _first_frames(job: Job) -> list["FirstFrame"]:
+def _real_clips(job: Job, folder: Path) -> list["Sample"]:
+    """The held-out clips, decoded once, and with them the first frames to generate from."""
     from exvideo.clips.manifest import read_clips
     from exvideo.clips.read import read_clip
     from exvideo.evaluation.held_out import choose_held_out
-    from exvideo.evaluation.samples import FirstFrame
+    from exvideo.evaluation.samples import REAL, FirstFrame, Sample, read_frames, save_frames
     from exvideo.video.decoder import Decoder
 
     wanted = job.preset.evaluation.clips
     chosen = choose_held_out(read_clips(job.inputs["clips"].file("manifest")), wanted)
     if len(chosen) < wanted:
         job.progress.say(f"evaluation.clips asks for {wanted}, only {len(chosen)} are held out")
+    real = []
     with Decoder(job.preset.clips.decode_timeout_s) as decoder:
         videos = job.inputs["source_videos"].folder
-        return [FirstFrame(clip.clip_id, read_clip(clip, videos, decoder)[0]) for clip in chosen]
+        for clip in chosen:
+            path = folder / f"real-{clip.clip_id}.npy"
+            if not path.exists():
+                save_frames(path, read_clip(clip, videos, decoder))
+            first_frame = FirstFrame(clip.clip_id, read_frames(path)[0])
+            real.append(Sample(REAL, first_frame, job.preset.evaluation.seeds[0], path))
+    return real
 
 
 def _log(job: Job, numbers: "Numbers", files: list[Path]) -> None:
@@ -114,15 +123,11 @@ def _log(job: Job, numbers: "Numbers", files: list[Path]) -> None:
         return
     run = TrackedRun(tracking_uri(job.preset), str(run_id))
     steps = {sample.phase: sample.step for sample in numbers.samples}
-    run.log_metrics(
-        [
-            (
-                steps[phase],
-                {f"evaluation/{n}": it.mean for n, it in means.items() if it.mean is not None},
-            )
-            for phase, means in numbers.summary.items()
-        ]
-    )
+    for phase, means in numbers.summary.items():
+        group = "evaluation_of_real_clips" if phase == "real" else "evaluation"
+        known = {name: it.mean for name, it in means.items() if it.mean is not None}
+        rows = [(steps[phase], {f"{group}/{name}": mean for name, mean in known.items()})]
+        run.log_metrics(rows)
     for file in files:
         run.log_artifact(file, "evaluation")
 

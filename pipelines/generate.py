@@ -50,8 +50,10 @@ def _generate(arguments: argparse.Namespace, preset: Preset, progress: Progress)
     from exvideo.video.write import write_mp4
 
     sampling = _sampling(arguments, preset, model)
+    pipeline: Any
     if model is None:
-        pipeline = load_pipeline(preset.model.base).to(generation.best_device())
+        pipeline = load_pipeline(preset.model.base)
+        pipeline.to(generation.best_device())
     else:
         pipeline = generation.load_model(model, _base(model, preset))
     num_frames = arguments.frames or preset.clips.num_frames

@@ -18,6 +18,7 @@ from exvideo.evaluation.figure import (
     time_slice,
 )
 from exvideo.evaluation.flow_colours import flow_colours, wheel_image
+from exvideo.evaluation.numbers import SampleNumbers
 
 DPI = 100
 INK, MUTED, RULE = "#1b1f27", "#667085", "#d9dde3"
@@ -155,7 +156,10 @@ def _block(
     caption = f"clip {numbers.clip_id}, seed {numbers.seed}"
     sheet.text(MARGIN, top - 24, caption, 10.5, color=MUTED)
     sheet.image(MARGIN, top, resized(block.given, layout.cell_height, layout.cell_width))
-    sheet.text(MARGIN, top + layout.cell_height + 6, "given frame", 10, color=MUTED)
+    y = top + layout.cell_height + 6
+    sheet.text(MARGIN, y, "given frame", 10, color=MUTED)
+    sheet.text(MARGIN, y + 28, "its real clip", 10.5, fontweight="bold")
+    _values(sheet, MARGIN, y + 48, block.real)
     for row_number, row in enumerate(block.rows):
         y = layout.top(place, row_number)
         _label(sheet, layout.label, y, row)
@@ -172,17 +176,19 @@ def _block(
 
 
 def _label(sheet: Sheet, x: int, y: int, row: Row) -> None:
-    values = row.numbers.values
     sheet.text(x, y + 8, row.numbers.phase, 15, fontweight="bold")
     sheet.text(x, y + 33, f"step {row.numbers.step:,}", 11, color=MUTED)
+    _values(sheet, x, y + 66, row.numbers)
+
+
+def _values(sheet: Sheet, x: int, y: int, numbers: SampleNumbers) -> None:
+    jitter = _shown(numbers.values["jitter"], "{:.2f}")
+    flow = _shown(numbers.values["flow_speed"], "{:.2f} px")
     for line, (name, value, colour) in enumerate(
-        [
-            ("jitter", _shown(values["jitter"], "{:.2f}"), SHAKE),
-            ("flow", _shown(values["flow_speed"], "{:.2f} px"), SPEED),
-        ]
+        [("jitter", jitter, SHAKE), ("flow", flow, SPEED)]
     ):
-        sheet.text(x, y + 66 + 22 * line, name, 11, color=MUTED)
-        sheet.text(x + 48, y + 66 + 22 * line, value, 11.5, color=colour, fontweight="bold")
+        sheet.text(x, y + 22 * line, name, 11, color=MUTED)
+        sheet.text(x + 48, y + 22 * line, value, 11.5, color=colour, fontweight="bold")
 
 
 def _chart(axes: Axes, row: Row, limits: tuple[float, float], with_numbers: bool) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from exvideo.evaluation.figure import Block, Row
 from exvideo.evaluation.flow import Raft, dis_flow
 from exvideo.evaluation.numbers import Numbers, measure, summarise
-from exvideo.evaluation.samples import Sample
+from exvideo.evaluation.samples import REAL, Sample
 from exvideo.progress import Progress
 
 
@@ -16,7 +16,7 @@ def evaluate(
 ) -> tuple[Numbers, list[Block]]:
     """All samples' numbers, and the figures' blocks: the first clips at their first seed.
 
-    Only the shown clips' frames and flow stay in memory.
+    The real clips come first in `samples`. Only the shown frames and flow stay in memory.
     """
     measured = []
     blocks: dict[str, Block] = {}
@@ -37,11 +37,11 @@ def evaluate(
             seed=sample.seed,
         )
         measured.append(numbers)
-        if sample.seed != first_seed:
-            continue
-        if given.clip_id in blocks or len(blocks) < shown_clips:
-            block = blocks.setdefault(given.clip_id, Block(given.image, []))
-            block.rows.append(Row(frames, flow, numbers))
+        if sample.phase == REAL:
+            if len(blocks) < shown_clips:
+                blocks[given.clip_id] = Block(given.image, numbers, [])
+        elif given.clip_id in blocks and sample.seed == first_seed:
+            blocks[given.clip_id].rows.append(Row(frames, flow, numbers))
     progress.update(len(samples), len(samples), "clips measured")
     return summarise(measured, raft.name, len(frames)), list(blocks.values())
 

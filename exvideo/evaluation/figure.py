@@ -25,6 +25,8 @@ class Block:
 
     given: np.ndarray
     """uint8 [H, W, 3]."""
+    real: SampleNumbers
+    """Of the held-out clip that the frame is from."""
     rows: list[Row]
 
 

@@ -26,6 +26,10 @@ class Phase:
     """Its trained tensors; None is the extension as it starts."""
 
 
+REAL = Phase("real", 0, None)
+"""Not generated: the held-out clip itself, whose numbers are what generated ones can hope for."""
+
+
 @dataclass(frozen=True)
 class FirstFrame:
     """What a clip is generated from."""
@@ -46,7 +50,7 @@ class Sample:
 
     def frames(self) -> np.ndarray:
         """uint8 [T, H, W, 3]."""
-        return np.load(self.path, allow_pickle=False)
+        return read_frames(self.path)
 
 
 def samples(
@@ -111,12 +115,18 @@ def generate_missing(
                 f"{sample.phase.name} (step {sample.phase.step}), clip "
                 f"{sample.first_frame.clip_id}, seed {sample.seed}: {error}"
             ) from error
-        _save(sample.path, frames)
+        save_frames(sample.path, frames)
         done += 1
         progress.update(done, len(wanted), "clips generated")
 
 
-def _save(path: Path, frames: np.ndarray) -> None:
+def read_frames(path: Path) -> np.ndarray:
+    """What `save_frames` wrote."""
+    return np.load(path, allow_pickle=False)
+
+
+def save_frames(path: Path, frames: np.ndarray) -> None:
+    """Write uint8 frames [T, H, W, 3] so that the file is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("wb") as stream:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
@@ -34,14 +34,15 @@ def extended_pipeline(
 
     Weights and latents are float32; `precision` is what the U-Net computes in.
     """
-    unet = extend(load_unet(base), num_frames, table_init=table_init)
+    unet: Any = load_unet(base)
+    extend(unet, num_frames, table_init=table_init)
     if extension is not None:
         load_extension(unet, extension)
     configure_attention(unet)
-    pipeline = load_pipeline(base, unet).to(best_device())
     if precision == "bfloat16":
         wrap(unet, in_bfloat16)
-    return pipeline
+    pipeline: Any = load_pipeline(base, unet)
+    return pipeline.to(best_device())
 
 
 def load_model(
@@ -59,6 +60,7 @@ def load_model(
     Raises:
         InputError: if there is no model, or an extension's base is not named.
     """
+    pipeline: Any
     path = Path(model).expanduser()
     device = best_device()
     dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
@@ -69,7 +71,7 @@ def load_model(
     if path.suffix == ".safetensors":
         if base is None:
             raise InputError(f"{path} is an extension: name the base that it extends")
-        unet = load_unet(base, dtype)
+        unet: Any = load_unet(base, dtype)
         load_extension(unet, path)
         pipeline = load_pipeline(base, unet, dtype)
     elif path.is_dir() and not (path / "model_index.json").is_file():

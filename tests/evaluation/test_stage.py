@@ -127,8 +127,9 @@ def test_it_draws_measures_and_logs_every_phase_and_a_rerun_keeps_the_clips(
     assert b"ftyp" in made["video"][:16]
     numbers = json.loads(made["numbers"])
     assert [(it["phase"], it["step"]) for it in numbers["samples"][::2]] == [
-        ("before", 0), ("middle", 3), ("after", 6),
+        ("real", 0), ("before", 0), ("middle", 3), ("after", 6),
     ]  # fmt: skip
+    assert numbers["summary"]["real"]["first_frame_psnr"]["mean"] is None, "it is the given one"
     assert outcome.figures["estimator"] == "raft_small, raft.safetensors, 1 iterations"
     assert outcome.figures["jitter after"] == round(
         numbers["summary"]["after"]["jitter"]["mean"], 4
@@ -138,7 +139,7 @@ def test_it_draws_measures_and_logs_every_phase_and_a_rerun_keeps_the_clips(
     _assert_logged(job, preset, numbers)
 
     stamps = {path: path.stat().st_mtime_ns for path in (job.scratch / "clips").iterdir()}
-    assert len(stamps) == 6
+    assert len(stamps) == 8
     assert run(job).digest == outcome.digest
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
