@@ -76,7 +76,10 @@ class LatentClips(Dataset[LatentSample]):
         path = UPath(self._folder, **self._storage_options) / file
         try:
             with path.open("rb") as stream:
-                table = pq.ParquetFile(stream).read_row_group(row)
+                # On this thread alone: Arrow's own would hold a Python file when the interpreter
+                # ends, which aborts the process.
+                parquet = pq.ParquetFile(stream, pre_buffer=False)
+                table = parquet.read_row_group(row, use_threads=False)
             return from_table(table, self.shapes)
         except (CorruptRowError, pa.ArrowInvalid) as error:
             raise CorruptRowError(f"{path}, row {row}: {error}") from error
