@@ -1,7 +1,7 @@
 """Which samples a rank sees in which step, and how they become batches."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -60,8 +60,11 @@ def sample_indices(config: TrainingConfig, ranks: Ranks, first_step: int) -> Ite
 
 def training_batches(
     clips: Clips, config: TrainingConfig, ranks: Ranks, first_step: int
-) -> Iterator[Batch]:
-    """This rank's micro-batches from `first_step` on, on its device."""
+) -> Generator[Batch]:
+    """This rank's micro-batches from `first_step` on, on its device.
+
+    Closing the generator ends the loader's workers.
+    """
     loader = DataLoader(
         Samples(clips, config),
         batch_sampler=_Listed(sample_indices(config, ranks, first_step)),

@@ -5,7 +5,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +109,11 @@ class Trainer:
 
     def run(self) -> bool:
         """Train; True at the end, False after a stop by SIGTERM or SIGINT, with a checkpoint."""
-        batches = training_batches(self.clips, self.config, self.ranks, self.position.step)
-        with stop_requests() as stop:
+        first = self.position.step
+        with (
+            closing(training_batches(self.clips, self.config, self.ranks, first)) as batches,
+            stop_requests() as stop,
+        ):
             try:
                 self._validate(stop)
                 while self.position.step < self.config.steps:
