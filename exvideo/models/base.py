@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from exvideo.config import BaseModelConfig, PretrainedBase, RandomBase, shipped
 from exvideo.errors import InputError
 from exvideo.models.single_file import SVD_XT, load_single_file
 
+PARTS = ("unet", "vae", "image_encoder")
 UNET_CONFIG = "unet/config.json"
 
 
@@ -102,18 +105,20 @@ def single_file(base: BaseModelConfig) -> Path | None:
 def base_id(base: BaseModelConfig) -> str:
     """A stable identity of the base's weights.
 
-    `repository@commit` on the hub, `sha256:...` of a local folder's weights and configurations,
+    `repository@commit` on the hub, `sha256:...` of a local folder's or file's weights,
     `random:...:seed` for random weights.
     """
     local = folder(base)
     if file := single_file(base):
         return f"sha256:{_file_digest(file)}"
     if isinstance(base, RandomBase):
-        return f"random:{_digest(local, ('*.json',))}:{base.seed}"
+        configurations = (local / part / "config.json" for part in PARTS)
+        return f"random:{_digest(path for path in configurations if path.is_file())}:{base.seed}"
     if local.parent.name == "snapshots":
         return f"{base.path}@{local.name}"
-    suffix = f".{base.variant}.safetensors" if base.variant else ".safetensors"
-    return f"sha256:{_digest(local, ('*.json', f'*{suffix}'))}"
+    wanted, unwanted = _weights(base.variant)
+    files = (file for part in PARTS for file in (local / part).glob(wanted))
+    return f"sha256:{_digest(file for file in files if not fnmatch(file.name, unwanted))}"
 
 
 def _refuse_extended(config: Path) -> None:
@@ -170,33 +175,44 @@ def _is_repository(path: str) -> bool:
     return path.count("/") == 1 and not path.startswith((".", "/", "~"))
 
 
-def _download(repository: str, revision: str | None, variant: str | None) -> Path:
-    weights = f"*.{variant}.safetensors" if variant else "*.safetensors"
-    parts = ("unet", "vae", "image_encoder")
-    wanted = [f"{part}/{weights}" for part in parts] + ["*.json"]
-    # Weights of other variants lie beside the wanted ones under longer names.
-    unwanted = [] if variant else [f"{part}/*.fp16.safetensors" for part in parts]
-    return Path(
-        snapshot_download(
-            repository, revision=revision, allow_patterns=wanted, ignore_patterns=unwanted
-        )
-    )
-
-
 @lru_cache
-def _digest(local: Path, patterns: tuple[str, ...]) -> str:
-    """SHA-256 over the names and contents of the parts' files, shortened to 16 digits."""
+def _download(repository: str, revision: str | None, variant: str | None) -> Path:
+    # Once a process, so that all parts are of one commit even while the repository moves on.
+    wanted, unwanted = _weights(variant)
+    try:
+        local = snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=[f"{part}/{wanted}" for part in PARTS] + ["*.json"],
+            ignore_patterns=[f"{part}/{unwanted}" for part in PARTS] if unwanted else None,
+        )
+    except OSError as error:
+        raise BaseModelError(f"{repository} can't be had from the hub: {error}") from error
+    return Path(local)
+
+
+def _weights(variant: str | None) -> tuple[str, str]:
+    """Patterns of a variant's weights and, among their matches, of other variants'."""
+    if variant:
+        return f"*.{variant}*.safetensors", ""
+    return "*.safetensors", "*.*.safetensors"
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """SHA-256 over files' folders, names and contents, shortened to 16 digits."""
     digest = hashlib.sha256()
-    parts = ("unet", "vae", "image_encoder")
-    for part in parts:
-        files = sorted({file for pattern in patterns for file in (local / part).glob(pattern)})
-        for file in files:
-            digest.update(f"{part}/{file.name}\0".encode())
-            digest.update(_file_digest(file).encode())
+    for file in sorted(files):
+        digest.update(f"{file.parent.name}/{file.name}\0{_file_digest(file)}\0".encode())
     return digest.hexdigest()[:16]
 
 
-@lru_cache
 def _file_digest(path: Path) -> str:
+    status = path.stat()
+    return _content_digest(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache
+def _content_digest(path: Path, mtime_ns: int, size: int) -> str:
+    # Gigabytes are read once a process, unless the file has changed since.
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

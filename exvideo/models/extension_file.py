@@ -137,7 +137,7 @@ def load_extension(
         _refuse_other_structure(path, model, num_frames, structure)
         expected = extension_shapes(model, num_frames, **structure)
         in_file = {name: name for name in expected}
-        if names[0].startswith("blocks."):
+        if any(name.startswith("blocks.") for name in names):
             numbers = temporal_block_numbers(model)
             in_file = {name: to_diffsynth(name, numbers) for name in expected}
         _refuse_misfits(path, shapes, {in_file[name]: expected[name] for name in expected})

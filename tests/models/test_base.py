@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import constants
+from huggingface_hub import HfApi, constants
 from PIL import Image
 
 from exvideo.config import PretrainedBase, RandomBase
@@ -16,6 +16,7 @@ from exvideo.models import (
     load_unet,
     load_vae,
 )
+from tests.models.hub import serve
 from tests.models.tiny import TINY_SVD
 
 
@@ -64,9 +65,11 @@ def test_every_part_has_the_dtype_asked_for(folder, dtype):
 
 
 def test_variants_are_files_of_their_own(folder):
+    whole = base_id(pretrained(folder))
     load_pipeline(TINY_SVD, dtype=torch.float16).save_pretrained(folder, variant="fp16")
     half = pretrained(folder, variant="fp16")
-    assert base_id(half) != base_id(pretrained(folder))
+    assert base_id(pretrained(folder)) == whole
+    assert base_id(half) != whole
     unet = load_unet(half)
     expected = load_unet(TINY_SVD, torch.float16).state_dict()
     assert all(torch.equal(t.half(), expected[name]) for name, t in unet.state_dict().items())
@@ -108,6 +111,18 @@ def test_other_weights_or_another_seed_are_another_identity(folder, tmp_path):
     assert len(identities) == 4
 
 
+def test_changed_weights_are_another_identity_at_once(folder):
+    before = base_id(pretrained(folder))
+    load_unet(TINY_SVD.model_copy(update={"seed": 1})).save_pretrained(folder / "unet")
+    assert base_id(pretrained(folder)) != before
+
+
+def test_what_the_hub_does_not_have_is_named(monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(BaseModelError, match="someone/absent can't be had from the hub"):
+        load_unet(pretrained("someone/absent"))
+
+
 def test_a_repository_on_the_hub_is_named_with_its_commit(folder, tmp_path, monkeypatch):
     """Read from the hub's cache, as after a download, without a network."""
     commit = "0123456789abcdef0123456789abcdef01234567"
@@ -120,6 +135,30 @@ def test_a_repository_on_the_hub_is_named_with_its_commit(folder, tmp_path, monk
     base = pretrained("someone/tiny")
     assert base_id(base) == f"someone/tiny@{commit}"
     assert load_unet(base).config["base_id"] == f"someone/tiny@{commit}"
+
+
+@pytest.mark.parametrize("variant", [None, "fp16"])
+def test_only_the_wanted_files_come_from_the_hub(folder, tmp_path, monkeypatch, variant):
+    load_pipeline(TINY_SVD, dtype=torch.float16).save_pretrained(folder, variant="fp16")
+    torch.save({}, folder / "unet" / "diffusion_pytorch_model.bin")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    with serve() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        files = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+        api = HfApi(endpoint=hub.url, token="hf_stand_in")
+        name = f"someone/tiny-{variant}"
+        api.create_repo(name)
+        commit = api.upload_folder(repo_id=name, folder_path=folder).oid
+        base = pretrained(name, variant=variant)
+        unet = load_unet(base)
+        assert base_id(base) == f"{name}@{commit}"
+    expected = load_unet(pretrained(folder, variant=variant)).state_dict()
+    assert all(torch.equal(t, expected[key]) for key, t in unet.state_dict().items())
+    unet_files = {path.name for path in (tmp_path / "cache").glob("models--*/snapshots/*/unet/*")}
+    weights = f"diffusion_pytorch_model{f'.{variant}' if variant else ''}.safetensors"
+    assert unet_files == {"config.json", weights}
 
 
 def test_pickled_weights_are_refused(folder):
