@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 EXTENSIONS = {"middle": "middle", "after": "extension"}
 """Each phase's file of the trained model; `before` has none."""
 
-FILES = {"grid": "grid.png", "video": "grid.mp4", "numbers": "numbers.json"}
+FILES = {
+    "grid": "grid.png",
+    "preview": "grid.jpg",
+    "video": "grid.mp4",
+    "numbers": "numbers.json",
+}
 
 
 def sections(preset: Preset) -> Any:
@@ -34,7 +39,7 @@ def sections(preset: Preset) -> Any:
 
 def run(job: Job) -> Outcome:
     """Generate what is missing, measure it, draw the grid and log it with the training."""
-    from exvideo.evaluation.contact_sheet import write_contact_sheet
+    from exvideo.evaluation.contact_sheet import write_contact_sheet, write_preview
     from exvideo.evaluation.evaluate import evaluate, grid_contrast
     from exvideo.evaluation.flow import load_raft
     from exvideo.evaluation.samples import generate_missing, samples
@@ -64,6 +69,7 @@ def run(job: Job) -> Outcome:
     drawn = {name: job.scratch / file for name, file in FILES.items()}
     title = f"{native_frames} frames extended to {num_frames}: before, during and after post-tuning"
     write_contact_sheet(drawn["grid"], blocks, config.grid_frames, title, raft.name)
+    write_preview(drawn["grid"], drawn["preview"])
     write_side_by_side(drawn["video"], blocks, config.fps)
     drawn["numbers"].write_text(numbers.model_dump_json(indent=1))
     for name, path in drawn.items():

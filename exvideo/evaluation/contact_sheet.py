@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from exvideo.evaluation.figure import (
     Block,
@@ -118,6 +119,12 @@ def write_contact_sheet(
         _block(sheet, layout, place, block, shown, scale, limits)
     _legend(sheet, layout, scale, estimator)
     sheet.save(path)
+
+
+def write_preview(sheet: Path, path: Path) -> None:
+    """The sheet at half its size as a JPEG, small enough to be kept with an event's metadata."""
+    with Image.open(sheet) as picture:
+        picture.convert("RGB").reduce(2).save(path, quality=85)
 
 
 def _header(sheet: Sheet, layout: Layout, shown: list[int], num_frames: int, title: str) -> None:

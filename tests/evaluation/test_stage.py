@@ -125,6 +125,8 @@ def test_it_draws_measures_and_logs_every_phase_and_a_rerun_keeps_the_clips(
     made = {name: (job.output / file).read_bytes() for name, file in outcome.files.items()}
     assert made["grid"].startswith(b"\x89PNG")
     assert b"ftyp" in made["video"][:16]
+    assert made["preview"].startswith(b"\xff\xd8")
+    assert len(made["preview"]) < 0.3 * len(made["grid"])
     numbers = json.loads(made["numbers"])
     assert [(it["phase"], it["step"]) for it in numbers["samples"][::2]] == [
         ("real", 0), ("before", 0), ("middle", 3), ("after", 6),
@@ -157,7 +159,9 @@ def _assert_logged(job: Job, preset: Preset, numbers: dict[str, Any]) -> None:
         for phase, step in (("before", 0), ("middle", 3), ("after", 6))
     }
     files = {file.path for file in client.list_artifacts(run_id, "evaluation")}
-    assert files == {f"evaluation/{name}" for name in ("grid.png", "grid.mp4", "numbers.json")}
+    assert files == {
+        f"evaluation/{name}" for name in ("grid.png", "grid.jpg", "grid.mp4", "numbers.json")
+    }
 
 
 def test_the_output_depends_on_what_shapes_it_and_not_on_the_rest(preset: Preset) -> None:
