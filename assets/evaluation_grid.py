@@ -31,7 +31,7 @@ def evaluation_grid(context: dg.AssetExecutionContext, stages: Stages) -> dg.Mat
         metadata={
             **describe(preset, receipt),
             "grid": mlflow_picture(preset, run_id, "evaluation/grid.png"),
-            "grid (stored with the event)": picture(output_file(stages, "evaluation_grid", "grid")),
+            "preview": picture(output_file(stages, "evaluation_grid", "preview")),
         },
         data_version=dg.DataVersion(receipt.digest),
     )

@@ -1,6 +1,7 @@
 """How receipts, files and pictures look on an asset's page."""
 
 import base64
+import mimetypes
 from urllib.parse import quote
 
 import dagster as dg
@@ -34,8 +35,9 @@ def output_file(stages: Stages, stage: str, name: str = "manifest") -> UPath:
 
 def picture(path: UPath) -> dg.MetadataValue:
     """A picture from any storage, kept in the event itself; it opens behind a button."""
+    kind, _ = mimetypes.guess_type(path.name)
     encoded = base64.b64encode(path.read_bytes()).decode()
-    return dg.MetadataValue.md(f"![{path.name}](data:image/{path.suffix[1:]};base64,{encoded})")
+    return dg.MetadataValue.md(f"![{path.name}](data:{kind};base64,{encoded})")
 
 
 def mlflow_picture(preset: Preset, mlflow_run_id: str, artifact: str) -> dg.MetadataValue:
