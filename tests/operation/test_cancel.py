@@ -46,7 +46,7 @@ def test_ending_a_training_run_in_dagster(
 ) -> None:
     seed = 100 + int(time.time()) % 100_000  # a training of its own, not a resumed one
     run_id = uis.launch("post_tuned_model", **LONG, **{"training.seed": seed})
-    wait_for(lambda: _steps(uis, run_id) >= 2, 180, "the training has made steps")
+    wait_for(lambda: _trains(uis, run_id), 180, "the training has made steps")
     assert len(_ranks(run_id)) == 2
 
     end(uis, run_id)
@@ -71,10 +71,10 @@ def test_ctrl_c_on_the_command_line(road: Road, demo: object) -> None:
     assert [p for p in everything if p.is_running()] == []
 
 
-def _steps(road: Road, run_id: str) -> float:
+def _trains(road: Road, run_id: str) -> bool:
     assert road.status(run_id) not in {"FAILURE", "SUCCESS", "CANCELED"}, "it ended by itself"
     run = road.mlflow_run(run_id)
-    return run.data.metrics.get("train/step", 0) if run else 0
+    return run is not None and "train/loss" in run.data.metrics
 
 
 def _is_rank(process: psutil.Process) -> bool:
