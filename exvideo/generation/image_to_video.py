@@ -64,7 +64,7 @@ def image_to_video(
             at the base's own area.
 
     Raises:
-        InputError: for sizes that the model can't take.
+        InputError: for sizes and lengths that the model can't take.
         GenerationError: where the frames come out non-finite or without any contrast.
     """
     first_frame = as_image(image)
@@ -73,11 +73,18 @@ def image_to_video(
         aspect = first_frame.width / first_frame.height
         height, width = fitting_size(aspect, native_area(pipeline), unit)
     check_size(height, width, unit)
+    config = pipeline.unet.config
+    num_frames = num_frames or config.num_frames
+    if "extension" in config and num_frames > config.num_frames:
+        raise InputError(
+            f"the model is extended to {config.num_frames} frames, not to {num_frames}: ask for "
+            "fewer, or resize its table (exvideo.models.resize)"
+        )
     sampling = sampling or Sampling()
     latents = sample_latents(
         pipeline,
         ImageOps.fit(first_frame, (width, height), Image.Resampling.LANCZOS),
-        num_frames or pipeline.unet.config.num_frames,
+        num_frames,
         sampling,
         on_step,
     )

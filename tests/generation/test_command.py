@@ -112,3 +112,10 @@ def test_another_file_format_is_refused_before_anything_is_loaded(
 ) -> None:
     assert main(["generate", "--image", "photo.png", "--out", "clip.gif"]) == 2
     assert "must end in .mp4" in capsys.readouterr().err
+
+
+def test_the_command_offers_every_baseline() -> None:
+    from exvideo.generation import BASELINES
+    from pipelines import generate
+
+    assert tuple(BASELINES) == generate.BASELINES

@@ -102,6 +102,13 @@ def test_sizes_that_the_unet_cannot_halve_are_refused(
         image_to_video(pipeline, picture, height=40, width=48)
 
 
+def test_a_clip_longer_than_the_extension_is_refused(
+    pipeline: StableVideoDiffusionPipeline, picture: Image.Image
+) -> None:
+    with pytest.raises(InputError, match="extended to 12 frames, not to 13"):
+        image_to_video(pipeline, picture, height=32, width=48, num_frames=13)
+
+
 def test_any_picture_is_cut_to_the_clips_shape(
     pipeline: StableVideoDiffusionPipeline,
 ) -> None:

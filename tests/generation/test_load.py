@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from diffusers import StableVideoDiffusionPipeline
 
 from exvideo.errors import InputError
-from exvideo.generation import Sampling, image_to_video, load_model, save_memory
+from exvideo.generation import Sampling, image_to_video, load_model, save_memory, second_pass
 from exvideo.models import extend, load_unet, save_extension
 from exvideo.models.extension_file import ExtensionMetadata
 from exvideo.models.pipeline_folder import save_pipeline
@@ -47,6 +48,17 @@ def test_every_form_of_a_model_gives_the_same_clip(extension: Path, tmp_path: Pa
     for form in (tmp_path, whole):
         difference = np.abs(clip(load_model(form)).astype(int) - expected)
         assert difference.max() <= 1, "rounding may depend on where weights lie in memory"
+
+
+def test_in_half_precision_the_vae_stays_in_single(extension: Path) -> None:
+    pipeline = load_model(extension, TINY_SVD, dtype=torch.bfloat16)
+    assert (pipeline.unet.dtype, pipeline.vae.dtype) == (torch.bfloat16, torch.float32)
+    half, single = clip(pipeline).astype(int), clip(load_model(extension, TINY_SVD))
+    assert np.abs(half - single).mean() < 0.1 * single.std()
+    enlarged = second_pass(
+        pipeline, single, single[0], height=48, width=48, sampling=Sampling(steps=1)
+    )
+    assert enlarged.shape == (NUM_FRAMES, 48, 48, 3)
 
 
 def test_an_extension_without_its_base_is_refused(extension: Path) -> None:
