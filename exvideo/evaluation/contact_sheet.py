@@ -28,7 +28,7 @@ SPEED, SHAKE = "#2f6fb3", "#d1495b"
 CELL = 128
 """Longer side of a picture; the rest of the layout in pixels, too."""
 MARGIN, GAP, ROW_GAP, BLOCK_GAP = 36, 14, 10, 58
-LABEL, SLICE, CHART = 150, 176, 210
+LABEL, SLICE, CHART, TEXT = 150, 176, 210, 106
 HEADER, FOOTER = 138, 176
 
 
@@ -61,9 +61,14 @@ class Layout:
     def width(self) -> int:
         return self.chart + CHART + MARGIN
 
+    @property
+    def row_height(self) -> int:
+        # Of wide frames, a row's text is taller than its pictures.
+        return max(self.cell_height, TEXT) + ROW_GAP
+
     def top(self, block: int, row: int = 0) -> int:
-        above = sum(n * (self.cell_height + ROW_GAP) + BLOCK_GAP for n in self.rows[:block])
-        return HEADER + BLOCK_GAP + above + row * (self.cell_height + ROW_GAP)
+        above = sum(n * self.row_height + BLOCK_GAP for n in self.rows[:block])
+        return HEADER + BLOCK_GAP + above + row * self.row_height
 
     @property
     def height(self) -> int:
