@@ -35,7 +35,6 @@ def _shot(page: Page, name: str) -> None:
     page.screenshot(path=str(OUTPUT / f"{name}.png"))
 
 
-@pytest.mark.timeout(300)
 def test_the_asset_graph_shows_the_five_assets_materialized(uis: Road, page: Page) -> None:
     page.goto(f"{uis.dagster_url}/locations/exvideo/jobs/whole_road")
     for name in ("source_videos", "clips", "latent_shards", "post_tuned_model", "evaluation_grid"):
