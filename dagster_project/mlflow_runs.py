@@ -1,6 +1,6 @@
 """End the MLflow runs that a Dagster run has left open."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 
@@ -14,5 +14,6 @@ def settle_mlflow_runs(run: dg.DagsterRun, status: Literal["FAILED", "KILLED"]) 
     """
     from exvideo.tracking import settle_runs_of
 
-    config = run.run_config.get("resources", {}).get("preset", {}).get("config", {})
+    resources: Any = run.run_config.get("resources", {})
+    config = resources.get("preset", {}).get("config", {})
     settle_runs_of(PresetResource(**config).load(), dagster_run_id=run.run_id, status=status)
