@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exvideo.config import Preset
+from exvideo.config import Preset, shipped
 from exvideo.receipt import Figure, digest_of
 from pipelines.stage import Job, Outcome, Stage, main
 
@@ -40,7 +40,7 @@ def sections(preset: Preset) -> Any:
 
 def fingerprint(preset: Preset) -> str:
     """The files of a local base model's U-Net; a hub repository has its revision."""
-    files = sorted((Path(preset.model.base.path).expanduser() / "unet").glob("*"))
+    files = sorted((Path(shipped(preset.model.base.path)).expanduser() / "unet").glob("*"))
     return digest_of([(str(it), it.stat().st_size, it.stat().st_mtime_ns) for it in files])
 
 

@@ -72,7 +72,7 @@ def test_ctrl_c_on_the_command_line(road: Road, demo: object) -> None:
 def _trains(road: Road, run_id: str) -> bool:
     assert road.status(run_id) not in {"FAILURE", "SUCCESS", "CANCELED"}, "it ended by itself"
     run = road.mlflow_run(run_id)
-    return run is not None and "train/loss" in run.data.metrics
+    return run is not None and "training/loss" in run.data.metrics
 
 
 def _is_rank(process: psutil.Process) -> bool:

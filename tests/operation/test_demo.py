@@ -56,9 +56,9 @@ def test_mlflow_holds_one_finished_run_that_leads_to_dagster_and_to_the_data(
     [dataset_input] = run.inputs.dataset_inputs
     manifest = road.receipt("latent_shards")["digest"]
     assert manifest.startswith(dataset_input.dataset.digest)
-    steps = [point.step for point in client.get_metric_history(run.info.run_id, "train/loss")]
+    steps = [point.step for point in client.get_metric_history(run.info.run_id, "training/loss")]
     assert steps == [1, 2, 3, 4, 5, 6]
     assert any(name.startswith("system/") for name in run.data.metrics)
-    assert any(name.startswith("eval/") for name in run.data.metrics)
+    assert any(name.startswith("evaluation/") for name in run.data.metrics)
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id, "evaluation")}
     assert "evaluation/grid.png" in artifacts

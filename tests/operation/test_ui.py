@@ -59,7 +59,7 @@ def test_mlflow_shows_the_run_and_its_curves(uis: Road, page: Page) -> None:
     expect(page.get_by_text("Finished").first).to_be_visible()
     _shot(page, "mlflow_run")
     page.goto(run_url.replace("?workflowType", "/model-metrics?workflowType"))
-    expect(page.get_by_text("train/loss").first).to_be_visible()
+    expect(page.get_by_text("training/loss").first).to_be_visible()
     expect(page.locator("svg.main-svg").first).to_be_visible()
     _shot(page, "mlflow_curves")
 
