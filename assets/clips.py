@@ -9,7 +9,7 @@ from assets.source_videos import source_videos
 from dagster_project.stages import Stages
 
 
-@dg.asset(deps=[source_videos], group_name="data", kinds={"python", "parquet"}, code_version="1")
+@dg.asset(deps=[source_videos], group_name="road", kinds={"python", "parquet"}, code_version="1")
 def clips(context: dg.AssetExecutionContext, stages: Stages) -> dg.MaterializeResult:
     """A Parquet manifest of every candidate clip: kept, or rejected with the reason.
 

@@ -13,7 +13,7 @@ LEAST_CONTRAST = 0.02
 
 @dg.asset(
     deps=[clips, post_tuned_model],
-    group_name="evaluation",
+    group_name="road",
     kinds={"pytorch", "mlflow"},
     code_version="1",
     pool="accelerator",
@@ -30,7 +30,7 @@ def evaluation_grid(context: dg.AssetExecutionContext, stages: Stages) -> dg.Mat
     return dg.MaterializeResult(
         metadata={
             **describe(preset, receipt),
-            "grid": mlflow_picture(preset, run_id, "evaluation/grid.png"),
+            "grid": mlflow_picture(preset, run_id, "evaluation/grid.jpg"),
             "preview": picture(output_file(stages, "evaluation_grid", "preview")),
         },
         data_version=dg.DataVersion(receipt.digest),

@@ -14,7 +14,7 @@ MOST_MISSING = 0.05
 
 @dg.asset(
     deps=[clips],
-    group_name="latents",
+    group_name="road",
     kinds={"ray", "parquet"},
     code_version="1",
     pool="accelerator",

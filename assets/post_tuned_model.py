@@ -12,7 +12,7 @@ from dagster_project.stages import Stages
 
 @dg.asset(
     deps=[latent_shards],
-    group_name="model",
+    group_name="road",
     kinds={"deepspeed", "pytorch", "mlflow"},
     code_version="1",
     pool="accelerator",

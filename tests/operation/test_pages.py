@@ -1,5 +1,6 @@
 """What people see: the asset graph, the grid on its asset's page, the run and its curves."""
 
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -36,10 +37,10 @@ def _shot(page: Page, name: str) -> None:
 
 
 def test_the_asset_graph_shows_the_five_assets_materialized(uis: Road, page: Page) -> None:
-    page.goto(f"{uis.dagster_url}/locations/exvideo/jobs/whole_road")
+    page.goto(f"{uis.dagster_url}/locations/exvideo/asset-groups/road")
     for name in ("source_videos", "clips", "latent_shards", "post_tuned_model", "evaluation_grid"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
-    expect(page.get_by_text("Materialized").nth(4)).to_be_visible()
+    expect(page.get_by_text("Materialized", exact=True)).to_have_count(5)
     _shot(page, "asset_graph")
 
 
@@ -59,7 +60,10 @@ def test_mlflow_shows_the_run_and_its_curves(uis: Road, page: Page) -> None:
     expect(page.get_by_text("Finished").first).to_be_visible()
     _shot(page, "mlflow_run")
     page.goto(run_url.replace("?workflowType", "/model-metrics?workflowType"))
-    expect(page.get_by_text("training/loss").first).to_be_visible()
+    heading = page.get_by_text(re.compile(r"^training \("))
+    expect(heading).to_be_visible()
+    heading.scroll_into_view_if_needed()
+    expect(page.get_by_text("seconds_per_step").first).to_be_visible()
     expect(page.locator("svg.main-svg").first).to_be_visible()
     _shot(page, "mlflow_curves")
 
@@ -73,7 +77,7 @@ def test_a_wrong_setting_in_the_launchpad_fails_before_the_first_step(uis: Road)
     query Events($id: ID!) {
       logsForRun(runId: $id) {
         ... on EventConnection { events { __typename ... on MessageEvent { message }
-          ... on RunFailureEvent { error { message } } } }
+          ... on RunFailureEvent { error { causes { message } } } } }
       }
     }
     """
