@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
-from exvideo.config import Preset, load_preset, parse_override
+from exvideo.config import Preset
 from exvideo.errors import InputError
 from exvideo.progress import Progress
 from exvideo.receipt import read_receipt, stage_folder
 from pipelines.report import open_report
-from pipelines.stage import add_preset_arguments
+from pipelines.stage import add_preset_arguments, chosen_preset
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,8 +29,7 @@ BASELINES = ("direct", "squeezed", "sliding_window", "autoregressive", "interpol
 def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     try:
-        overrides = dict(parse_override(text) for text in arguments.set)
-        preset = load_preset(arguments.preset, overrides)
+        preset = chosen_preset(arguments)
         if arguments.out.suffix != ".mp4":
             raise InputError(f"--out {arguments.out} must end in .mp4")
         with open_report("generate") as progress:

@@ -180,8 +180,7 @@ def _check_space(preset: Preset, scratch: Path) -> None:
 def _preset(stage: Stage, arguments: Sequence[str]) -> Preset:
     parser = argparse.ArgumentParser(prog=f"pipelines.{stage.name}", description=stage.run.__doc__)
     add_preset_arguments(parser)
-    parsed = parser.parse_args(arguments)
-    return load_preset(parsed.preset, dict(parse_override(text) for text in parsed.set))
+    return chosen_preset(parser.parse_args(arguments))
 
 
 def add_preset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -190,3 +189,8 @@ def add_preset_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting"
     )
+
+
+def chosen_preset(arguments: argparse.Namespace) -> Preset:
+    """The preset that `add_preset_arguments`' options name; raises `PresetError`."""
+    return load_preset(arguments.preset, dict(parse_override(text) for text in arguments.set))

@@ -9,11 +9,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-from exvideo.config import Preset, load_preset, parse_override
+from exvideo.config import Preset
 from exvideo.errors import InputError
 from exvideo.supervised import SupervisedProcess
 from pipelines.home import ROOT, prepare_home
-from pipelines.stage import add_preset_arguments
+from pipelines.stage import add_preset_arguments, chosen_preset
 
 START_TIMEOUT_S = 180.0
 """Both UIs import for half a minute on a slow machine."""
@@ -26,8 +26,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--mlflow-port", type=int, default=5000, help="MLflow's port")
     arguments = parser.parse_args(argv)
     try:
-        overrides = dict(parse_override(text) for text in arguments.set)
-        preset = load_preset(arguments.preset, overrides)
+        preset = chosen_preset(arguments)
         return _serve(preset, arguments.preset, arguments.port, arguments.mlflow_port)
     except InputError as error:
         print(f"exvideo up: {error}", file=sys.stderr)
