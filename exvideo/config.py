@@ -129,6 +129,13 @@ class ModelConfig(_Section):
 
     base: BaseModelConfig
     table_init: Literal["ping_pong", "wrap"] = "ping_pong"
+    conv: Literal["dense", "factorised", "depthwise"] = "dense"
+    lora_rank: PositiveInt | None = None
+    """Train low-rank updates of the temporal attentions instead of whole temporal blocks."""
+
+    def extension(self) -> dict[str, Any]:
+        """What `exvideo.models.extend` takes beside the length."""
+        return self.model_dump(exclude={"base"})
 
 
 class LatentsConfig(_Section):

@@ -52,11 +52,7 @@ def run(job: Job) -> Outcome:
 
     def pipeline(phase: "Phase") -> "StableVideoDiffusionPipeline":
         return extended_pipeline(
-            preset.model.base,
-            num_frames,
-            phase.extension,
-            table_init=preset.model.table_init,
-            precision=preset.training.precision,
+            preset.model, num_frames, phase.extension, precision=preset.training.precision
         )
 
     with _phases(job) as (phases, native_frames):

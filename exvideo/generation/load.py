@@ -10,11 +10,10 @@ from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion 
 )
 from pydantic import TypeAdapter
 
-from exvideo.config import BaseModelConfig
+from exvideo.config import BaseModelConfig, ModelConfig
 from exvideo.errors import InputError
 from exvideo.generation.unet_calls import in_bfloat16, wrap
 from exvideo.models import configure_attention, extend, load_extension, load_pipeline, load_unet
-from exvideo.models.positions import TableInit
 
 
 def best_device() -> torch.device:
@@ -23,25 +22,24 @@ def best_device() -> torch.device:
 
 
 def extended_pipeline(
-    base: BaseModelConfig,
+    model: ModelConfig,
     num_frames: int,
     extension: Path | None = None,
     *,
-    table_init: TableInit = "ping_pong",
     precision: Literal["float32", "bfloat16"] = "float32",
 ) -> StableVideoDiffusionPipeline:
-    """`base` extended to `num_frames`, with the trained tensors in `extension` if given.
+    """The base extended to `num_frames`, with the trained tensors in `extension` if given.
 
     Weights and latents are float32; `precision` is what the U-Net computes in.
     """
-    unet: Any = load_unet(base)
-    extend(unet, num_frames, table_init=table_init)
+    unet: Any = load_unet(model.base)
+    extend(unet, num_frames, **model.extension())
     if extension is not None:
         load_extension(unet, extension)
     configure_attention(unet)
     if precision == "bfloat16":
         wrap(unet, in_bfloat16)
-    pipeline: Any = load_pipeline(base, unet)
+    pipeline: Any = load_pipeline(model.base, unet)
     return pipeline.to(best_device())
 
 

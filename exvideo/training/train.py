@@ -78,7 +78,7 @@ def load_clips(job: TrainingJob) -> tuple[LatentClips, LatentClips]:
 def load_extended_unet(job: TrainingJob) -> torch.nn.Module:
     """The base in float32, extended, its attention and activations as the job asks."""
     unet: Any = load_unet(job.model.base)
-    extend(unet, job.num_frames, table_init=job.model.table_init)
+    extend(unet, job.num_frames, **job.model.extension())
     configure_attention(unet, job.training.attention)
     checkpoint_activations(unet, job.training.activation_checkpointing)
     return unet.train()

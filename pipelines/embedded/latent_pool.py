@@ -2,8 +2,9 @@
 
 python -m pipelines.embedded.latent_pool --vae RUN/vae --image-encoder DIR --out POOL [--clips 1000]
 
-A clip of 16 frames gives the base's 8-frame windows at several starts. Chunks of clips are files of
-their own, so that a pool which was cut off goes on, and training may begin before it is complete.
+A clip of 16 frames gives the base's 8-frame windows at several places, each forwards and backwards:
+what moves as everything here does may as well move back. Chunks of clips are files of their own, so
+that a pool which was cut off goes on, and training may begin before it is complete.
 """
 
 import argparse
@@ -17,14 +18,24 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from exvideo.latents.encode import draw_noise, image_embeds, posterior_means, to_pixels
-from exvideo.world import TRAIN_PHOTOGRAPHS, motion_bucket_id, random_spec, render_clip
+from exvideo.world import (
+    HELD_OUT_PHOTOGRAPHS,
+    TRAIN_PHOTOGRAPHS,
+    motion_bucket_id,
+    random_spec,
+    render_clip,
+)
 from pipelines.embedded.train_vae import SIZE, recolour
 
 FRAMES = 16
-WINDOW = 8
-STARTS = (0, 4, 8)
+WINDOWS = tuple(
+    tuple(order) for s in (0, 4, 8) for order in (range(s, s + 8), range(s + 7, s - 1, -1))
+)
+"""The frames of each window, in its order; 8 is the native length."""
 FPS = (8, 12, 24, 30)
 CLIPS_PER_FILE = 40
+VALIDATION_CLIPS = 40
+"""The first ones show photographs that training never sees."""
 
 Tensors = dict[str, torch.Tensor]
 
@@ -41,18 +52,23 @@ class PoolEncoder:
 
     @torch.inference_mode()
     def clip(self, seed: int) -> Tensors:
-        """Latents of one training clip, and the conditions of each of its windows."""
+        """Latents of one clip, and the conditions of each of its windows."""
         rng = np.random.default_rng((seed, 1))
         fps = float(rng.choice(FPS))
-        spec = random_spec(seed, TRAIN_PHOTOGRAPHS, fps=fps)
+        held_out = seed < VALIDATION_CLIPS
+        photographs = HELD_OUT_PHOTOGRAPHS if held_out else TRAIN_PHOTOGRAPHS
+        spec = random_spec(seed, photographs, fps=fps)
         rendered = render_clip(spec, FRAMES, SIZE, SIZE, fps)
         speed = np.hypot(rendered.flow[:, 0], rendered.flow[:, 1]).mean(axis=(1, 2))
         pixels = recolour(to_pixels(torch.from_numpy(rendered.frames)), rng)
-        firsts = pixels[list(STARTS)]
-        strengths, noise = draw_noise(f"pool-{seed}", len(STARTS), tuple(firsts.shape[1:]))
+        firsts = pixels[[window[0] for window in WINDOWS]]
+        strengths, noise = draw_noise(f"pool-{seed}", len(WINDOWS), tuple(firsts.shape[1:]))
         noised = firsts + strengths[:, None, None, None] * noise
         means = posterior_means(torch.cat([pixels, noised]), self.vae).half()
-        buckets = [motion_bucket_id(float(speed[s : s + WINDOW - 1].mean()), SIZE) for s in STARTS]
+        buckets = [
+            motion_bucket_id(float(speed[min(window) : max(window)].mean()), SIZE)
+            for window in WINDOWS
+        ]
         return {
             "latents": means[:FRAMES].contiguous(),
             "cond_latents": means[FRAMES:].contiguous(),
@@ -72,15 +88,14 @@ def load_pool(folder: Path) -> Tensors:
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def window(pool: Mapping[str, torch.Tensor], clip: int, start: int) -> Tensors:
+def sample(pool: Mapping[str, torch.Tensor], clip: int, window: int) -> Tensors:
     """One training sample in the form that `exvideo.training.objective.make_batch` takes."""
-    first = STARTS[start]
     return {
-        "latents": pool["latents"][clip, first : first + WINDOW],
-        "cond_latents": pool["cond_latents"][clip, start : start + 1],
-        "noise_aug_strengths": pool["noise_aug_strengths"][clip, start : start + 1],
-        "image_embeds": pool["image_embeds"][clip, start],
-        "motion_bucket_id": pool["motion_bucket_id"][clip, start],
+        "latents": pool["latents"][clip, list(WINDOWS[window])],
+        "cond_latents": pool["cond_latents"][clip, window : window + 1],
+        "noise_aug_strengths": pool["noise_aug_strengths"][clip, window : window + 1],
+        "image_embeds": pool["image_embeds"][clip, window],
+        "motion_bucket_id": pool["motion_bucket_id"][clip, window],
         "fps": pool["fps"][clip],
     }
 
@@ -90,7 +105,7 @@ def main() -> None:
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--image-encoder", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=1000)
+    parser.add_argument("--clips", type=int, default=2000)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     encoder = PoolEncoder(options.vae, options.image_encoder)

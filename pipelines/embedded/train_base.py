@@ -15,8 +15,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from exvideo.config import SigmaConfig
 from exvideo.training.objective import Batch, Draw, draw, make_batch, v_loss
-from pipelines.embedded.latent_pool import STARTS, WINDOW, load_pool, window
-from pipelines.embedded.svd_parts import build_unet
+from pipelines.embedded.latent_pool import VALIDATION_CLIPS, WINDOWS, load_pool, sample
+from pipelines.embedded.svd_parts import NATIVE_FRAMES, build_unet
 from pipelines.embedded.training_run import TrainingRun, arguments
 
 BATCH = 4
@@ -24,11 +24,10 @@ BATCH = 4
 SIGMA = SigmaConfig(mean=0.5, std=1.4)
 CONDITION_DROPOUT = 0.1
 RELOAD_EVERY = 500  # steps after which clips that were encoded meanwhile join
-VALIDATION_CLIPS = 40
 
 
 def main() -> None:
-    parser = arguments("Train the embedded base model.", steps=16000, learning_rate=1e-3)
+    parser = arguments("Train the embedded base model.", steps=14000, learning_rate=5e-4)
     parser.add_argument("--pool", type=Path, required=True)
     parser.add_argument("--vae", type=Path, required=True, help="that the pool was made with")
     options = parser.parse_args()
@@ -37,12 +36,12 @@ def main() -> None:
     run = TrainingRun(unet, options, ema_decay=0.998)
     pool: dict[str, torch.Tensor] = {}
 
-    def sample(step: int, rng: np.random.Generator, clips: range) -> Batch:
+    def samples(step: int, rng: np.random.Generator, clips: range) -> Batch:
         chosen = [
-            window(pool, int(rng.choice(clips)), int(rng.integers(len(STARTS))))
+            sample(pool, int(rng.choice(clips)), int(rng.integers(len(WINDOWS))))
             for _ in range(BATCH)
         ]
-        shape = (WINDOW, *pool["latents"].shape[2:])
+        shape = (NATIVE_FRAMES, *pool["latents"].shape[2:])
         draws: list[Draw] = [
             draw(options.seed, step * BATCH + i, shape, 1, SIGMA, CONDITION_DROPOUT)
             for i in range(BATCH)
@@ -52,7 +51,7 @@ def main() -> None:
     def batch(step: int, rng: np.random.Generator) -> Batch:
         if not pool or step % RELOAD_EVERY == 0:
             pool.update(load_pool(options.pool))
-        return sample(step, rng, range(VALIDATION_CLIPS, len(pool["latents"])))
+        return samples(step, rng, range(VALIDATION_CLIPS, len(pool["latents"])))
 
     def loss(batch: Batch) -> torch.Tensor:
         # The plain attention is faster than the fused one on sequences of 8 and of 64 tokens.
@@ -62,7 +61,7 @@ def main() -> None:
     @torch.no_grad()
     def validation() -> dict[str, float]:
         losses = [
-            float(loss(sample(step, np.random.default_rng(step), range(VALIDATION_CLIPS))))
+            float(loss(samples(step, np.random.default_rng(step), range(VALIDATION_CLIPS))))
             for step in range(8)
         ]
         return {"validation_loss": float(np.mean(losses))}

@@ -7,10 +7,10 @@ import torch
 from exvideo.generation.image_to_video import Sampling, image_to_video
 from exvideo.training.objective import draw, make_batch
 from exvideo.world import HELD_OUT_PHOTOGRAPHS, random_spec, render_clip
-from pipelines.embedded.latent_pool import STARTS, WINDOW, PoolEncoder, load_pool, window
+from pipelines.embedded.latent_pool import PoolEncoder, load_pool, sample
 from pipelines.embedded.measure_base import spearman
 from pipelines.embedded.real_frames import centre_square, real_frames
-from pipelines.embedded.svd_parts import assemble, build_unet, save_image_encoder
+from pipelines.embedded.svd_parts import NATIVE_FRAMES, assemble, build_unet, save_image_encoder
 from pipelines.embedded.train_base import SIGMA
 from pipelines.embedded.train_raft import held_out_pairs, training_pair
 from pipelines.embedded.train_vae import build_vae, psnr
@@ -83,12 +83,17 @@ def test_a_window_of_the_pool_trains_the_unet(parts: Path, tmp_path: Path) -> No
     encoder = PoolEncoder(parts / "vae", parts / "image_encoder")
     clips = [encoder.clip(seed) for seed in range(2)]
     pool = {name: torch.stack([clip[name] for clip in clips]) for name in clips[0]}
-    sample = window(pool, 1, len(STARTS) - 1)
-    drawn = draw(0, 0, sample["latents"].shape, 1, SIGMA, 0.0)
-    batch = make_batch([sample], [drawn], scaling_factor=0.5)
-    assert batch.latents.shape == (1, WINDOW, 4, 16, 16)
-    assert batch.added_time_ids[0, 0] == sample["fps"] - 1
+    forwards, backwards = sample(pool, 1, 0), sample(pool, 1, 1)
+    drawn = draw(0, 0, forwards["latents"].shape, 1, SIGMA, 0.0)
+    batch = make_batch([forwards], [drawn], scaling_factor=0.5)
+    assert batch.latents.shape == (1, NATIVE_FRAMES, 4, 16, 16)
+    assert batch.added_time_ids[0, 0] == forwards["fps"] - 1
     assert 0 <= batch.added_time_ids[0, 1] <= 255
+    assert torch.equal(backwards["latents"], forwards["latents"].flip(0))
+    for one in (forwards, backwards):
+        # The condition is the window's own first frame, but for its little noise.
+        errors = (one["latents"] - one["cond_latents"]).float().square().mean(dim=(1, 2, 3))
+        assert errors.argmin() == 0
 
 
 def test_the_pool_names_what_is_missing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import StableVideoDiffusionPipeline
 
-from exvideo.config import EvaluationConfig, load_preset
+from exvideo.config import EvaluationConfig, ModelConfig, load_preset
 from exvideo.errors import InputError
 from exvideo.evaluation.samples import FirstFrame, Phase, Sample, generate_missing, samples
 from exvideo.generation import Sampling, extended_pipeline, image_to_video
@@ -42,7 +42,7 @@ def wanted(tmp_path: Path) -> list[Sample]:
 
 
 def load(phase: Phase) -> StableVideoDiffusionPipeline:
-    pipeline = extended_pipeline(TINY_SVD, NUM_FRAMES)
+    pipeline = extended_pipeline(ModelConfig(base=TINY_SVD), NUM_FRAMES)
     if phase.extension:
         randomise(pipeline.unet)
     return pipeline

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from exvideo.config import ModelConfig
 from exvideo.errors import InputError
-from exvideo.models import load_extension, load_unet, read_metadata
+from exvideo.models import extension_parameters, load_extension, load_unet, read_metadata
 from exvideo.training.distributed import Ranks
 from exvideo.training.job import TrainingJob
 from exvideo.training.metrics import read_metrics
@@ -78,6 +79,26 @@ def test_a_job_leaves_rows_snapshots_and_its_last_checkpoints(tmp_path: Path, ra
     metadata = load_extension(load_unet(BASE), job.extension)
     assert (metadata.num_frames, metadata.scaling_factor) == (NUM_FRAMES, 0.18215)
     assert all(tensor.dtype == torch.float32 for tensor in load_file(job.extension).values())
+
+
+@pytest.mark.parametrize(
+    "variant", [{"conv": "depthwise", "lora_rank": 2}, {"conv": "factorised"}], ids=str
+)
+def test_an_efficient_variant_trains_and_its_file_extends_a_base(
+    tmp_path: Path, ranks: Ranks, variant: dict
+) -> None:
+    job = training_job(tmp_path, steps=2)
+    job = job.model_copy(update={"model": ModelConfig(base=BASE, **variant)})
+    assert trainer(job, ranks).run()
+    unet = load_unet(BASE)
+    load_extension(unet, job.extension)
+    saved = load_file(job.extension)
+    assert {k: unet.config.extension[k] for k in variant} == variant
+    assert saved.keys() == extension_parameters(unet).keys()
+    untrained = extension_parameters(load_extended_unet(job))
+    changed = [name for name in saved if not torch.equal(saved[name], untrained[name].cpu())]
+    # lora_A has no gradient before lora_B, which starts at zero, has moved.
+    assert len(changed) > len(saved) / 2
 
 
 @pytest.mark.parametrize(
