@@ -22,12 +22,8 @@ demo: setup
 ui: setup
 	$(BIN)/exvideo up --preset tiny
 
-# A process a folder, as the stages have processes of their own: decoders, encoders and torch in
-# one process have crashed each other.
-TESTS := $(sort $(wildcard tests/test_*.py)) $(sort $(patsubst %/__init__.py,%,$(wildcard tests/*/__init__.py)))
-
 test: setup chromium
-	@set -e; for folder in $(TESTS); do echo "== $$folder"; $(BIN)/python -m pytest $$folder; done
+	$(BIN)/python -m pytest
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,15 +1,23 @@
-"""Read frames with decord. Only ever called in a `Decoder`'s process: decord can abort it."""
+"""Read frames with decord. Only ever called in a `Decoder`'s process: decord can abort it.
+
+Nor is decord imported in any other: it loads every library of NVIDIA's wheels into the global
+namespace, among them one that offers BLAS and, without its configuration, calls a null pointer.
+A torch that is imported later takes its matrix products from there.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
-import decord
 import numpy as np
 from numpy.typing import NDArray
 
 from exvideo.video.crop import Crop
+
+if TYPE_CHECKING:
+    import decord
 
 Frame = NDArray[np.uint8]
 
@@ -61,12 +69,14 @@ def cropped_frames(
         yield resized.astype(np.uint8, copy=False)
 
 
-def _open(path: Path, height: int = -1, width: int = -1) -> decord.VideoReader:
+def _open(path: Path, height: int = -1, width: int = -1) -> "decord.VideoReader":
+    import decord
+
     # One thread a file: parallel work is a matter of whole videos.
     return decord.VideoReader(str(path), height=height, width=width, num_threads=1)
 
 
-def _frames(reader: decord.VideoReader, start: int, count: int, stride: int) -> Iterator[Frame]:
+def _frames(reader: "decord.VideoReader", start: int, count: int, stride: int) -> Iterator[Frame]:
     done = 0
     while done < count:
         for frame in _burst(reader, start + done * stride, count - done, stride):
@@ -74,7 +84,7 @@ def _frames(reader: decord.VideoReader, start: int, count: int, stride: int) -> 
             done += 1
 
 
-def _burst(reader: decord.VideoReader, start: int, count: int, stride: int) -> list[Frame]:
+def _burst(reader: "decord.VideoReader", start: int, count: int, stride: int) -> list[Frame]:
     """As many of the frames as fit into memory, read faster than the decoder can run ahead."""
     reader.seek_accurate(start)
     frames: list[Frame] = []
@@ -91,7 +101,7 @@ def _burst(reader: decord.VideoReader, start: int, count: int, stride: int) -> l
     return frames
 
 
-def _next(reader: decord.VideoReader) -> Frame:
+def _next(reader: "decord.VideoReader") -> Frame:
     frame = reader.next().asnumpy()
     height, width, channels = frame.shape
     if channels != 3:

@@ -186,3 +186,9 @@ if __name__ == "__main__":
     parent.kill()
     parent.communicate()
     child.wait(timeout=10)
+
+
+def test_decord_stays_in_the_decoders_process(decoder: Decoder) -> None:
+    """Where decord comes before torch, torch's matrix products crash."""
+    assert decode(decoder, BIKES) == BIKES_FRAMES
+    assert "decord" not in sys.modules
