@@ -2,9 +2,8 @@
 
 python -m pipelines.embedded.latent_pool --vae RUN/vae --image-encoder DIR --out POOL [--clips 1000]
 
-A clip of 16 frames gives the base's 8-frame windows at several places, each forwards and backwards:
-what moves as everything here does may as well move back. Chunks of clips are files of their own, so
-that a pool which was cut off goes on, and training may begin before it is complete.
+A clip of 16 frames gives the base's 8-frame windows at several starts. Chunks of clips are files of
+their own, so that a pool which was cut off goes on, and training may begin before it is complete.
 """
 
 import argparse
@@ -25,13 +24,11 @@ from exvideo.world import (
     random_spec,
     render_clip,
 )
+from pipelines.embedded.svd_parts import NATIVE_FRAMES
 from pipelines.embedded.train_vae import SIZE, recolour
 
 FRAMES = 16
-WINDOWS = tuple(
-    tuple(order) for s in (0, 4, 8) for order in (range(s, s + 8), range(s + 7, s - 1, -1))
-)
-"""The frames of each window, in its order; 8 is the native length."""
+STARTS = (0, 4, 8)
 FPS = (8, 12, 24, 30)
 CLIPS_PER_FILE = 40
 VALIDATION_CLIPS = 40
@@ -61,13 +58,12 @@ class PoolEncoder:
         rendered = render_clip(spec, FRAMES, SIZE, SIZE, fps)
         speed = np.hypot(rendered.flow[:, 0], rendered.flow[:, 1]).mean(axis=(1, 2))
         pixels = recolour(to_pixels(torch.from_numpy(rendered.frames)), rng)
-        firsts = pixels[[window[0] for window in WINDOWS]]
-        strengths, noise = draw_noise(f"pool-{seed}", len(WINDOWS), tuple(firsts.shape[1:]))
+        firsts = pixels[list(STARTS)]
+        strengths, noise = draw_noise(f"pool-{seed}", len(STARTS), tuple(firsts.shape[1:]))
         noised = firsts + strengths[:, None, None, None] * noise
         means = posterior_means(torch.cat([pixels, noised]), self.vae).half()
         buckets = [
-            motion_bucket_id(float(speed[min(window) : max(window)].mean()), SIZE)
-            for window in WINDOWS
+            motion_bucket_id(float(speed[s : s + NATIVE_FRAMES - 1].mean()), SIZE) for s in STARTS
         ]
         return {
             "latents": means[:FRAMES].contiguous(),
@@ -88,14 +84,14 @@ def load_pool(folder: Path) -> Tensors:
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def sample(pool: Mapping[str, torch.Tensor], clip: int, window: int) -> Tensors:
+def sample(pool: Mapping[str, torch.Tensor], clip: int, start: int) -> Tensors:
     """One training sample in the form that `exvideo.training.objective.make_batch` takes."""
     return {
-        "latents": pool["latents"][clip, list(WINDOWS[window])],
-        "cond_latents": pool["cond_latents"][clip, window : window + 1],
-        "noise_aug_strengths": pool["noise_aug_strengths"][clip, window : window + 1],
-        "image_embeds": pool["image_embeds"][clip, window],
-        "motion_bucket_id": pool["motion_bucket_id"][clip, window],
+        "latents": pool["latents"][clip, STARTS[start] : STARTS[start] + NATIVE_FRAMES],
+        "cond_latents": pool["cond_latents"][clip, start : start + 1],
+        "noise_aug_strengths": pool["noise_aug_strengths"][clip, start : start + 1],
+        "image_embeds": pool["image_embeds"][clip, start],
+        "motion_bucket_id": pool["motion_bucket_id"][clip, start],
         "fps": pool["fps"][clip],
     }
 

@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from exvideo.config import SigmaConfig
 from exvideo.training.objective import Batch, Draw, draw, make_batch, v_loss
-from pipelines.embedded.latent_pool import VALIDATION_CLIPS, WINDOWS, load_pool, sample
+from pipelines.embedded.latent_pool import STARTS, VALIDATION_CLIPS, load_pool, sample
 from pipelines.embedded.svd_parts import NATIVE_FRAMES, build_unet
 from pipelines.embedded.training_run import TrainingRun, arguments
 
@@ -27,7 +27,7 @@ RELOAD_EVERY = 500  # steps after which clips that were encoded meanwhile join
 
 
 def main() -> None:
-    parser = arguments("Train the embedded base model.", steps=14000, learning_rate=5e-4)
+    parser = arguments("Train the embedded base model.", steps=14000, learning_rate=1e-3)
     parser.add_argument("--pool", type=Path, required=True)
     parser.add_argument("--vae", type=Path, required=True, help="that the pool was made with")
     options = parser.parse_args()
@@ -38,7 +38,7 @@ def main() -> None:
 
     def samples(step: int, rng: np.random.Generator, clips: range) -> Batch:
         chosen = [
-            sample(pool, int(rng.choice(clips)), int(rng.integers(len(WINDOWS))))
+            sample(pool, int(rng.choice(clips)), int(rng.integers(len(STARTS))))
             for _ in range(BATCH)
         ]
         shape = (NATIVE_FRAMES, *pool["latents"].shape[2:])

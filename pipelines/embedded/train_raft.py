@@ -6,6 +6,7 @@ python -m pipelines.embedded.train_raft --run RUN     (resumes; leaves RUN/raft_
 how the tiny preset's clips reach the network.
 """
 
+import math
 from collections.abc import Mapping
 
 import cv2
@@ -30,11 +31,13 @@ BATCH = 4
 ITERATIONS = 5
 GAMMA = 0.8  # weight of an iteration's error relative to the next one's (RAFT, equation 7)
 MAX_DISPLACEMENT = 8.0
+ANY = (0.0, 2.0 * math.pi)
+"""The world's camera has a habit; flow must be found in every direction."""
 
 
 def training_pair(seed: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """(frames [2, 3, SIZE, SIZE] in [-1, 1], flow [2, SIZE, SIZE] in px)."""
-    spec = random_spec(seed, TRAIN_PHOTOGRAPHS, speed=float(rng.uniform(0.0, 0.045)))
+    spec = random_spec(seed, TRAIN_PHOTOGRAPHS, speed=float(rng.uniform(0.0, 0.045)), heading=ANY)
     size = SIZE if rng.random() < 0.5 else SIZE // 2
     clip = render_clip(spec, 2, size, size)
     frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 127.5 - 1.0
@@ -85,7 +88,7 @@ def held_out_pairs(count: int) -> list[RenderedClip]:
     seed = 0
     while len(pairs) < count:
         speed = float(np.random.default_rng(seed).uniform(0.002, 0.05))
-        spec = random_spec(seed, HELD_OUT_PHOTOGRAPHS, speed=speed)
+        spec = random_spec(seed, HELD_OUT_PHOTOGRAPHS, speed=speed, heading=ANY)
         clip = render_clip(spec, 2, SIZE, SIZE)
         if np.hypot(clip.flow[:, 0], clip.flow[:, 1]).max() <= MAX_DISPLACEMENT:
             pairs.append(clip)

@@ -105,17 +105,17 @@ def training_frames(rng: np.random.Generator) -> torch.Tensor:
     for seed in rng.integers(2**31, size=BATCH - REAL_PER_BATCH):
         spec = random_spec(int(seed), TRAIN_PHOTOGRAPHS)
         frames.append(render_clip(spec, 1, SIZE, SIZE).frames[0])
-    return torch.stack([recolour(to_pixels(frame[None])[0], rng) for frame in frames])
+    pixels = torch.stack([recolour(to_pixels(frame[None])[0], rng) for frame in frames])
+    return pixels.flip(-1) if rng.random() < 0.5 else pixels
 
 
 def recolour(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Mirror [..., 3, H, W], exchange and strengthen its colours, change light and contrast.
+    """Exchange and strengthen the colours of [..., 3, H, W], change light and contrast.
 
     Half the photographs are grey: the tint and the stronger colours make up for it.
     """
     if rng.random() < 0.3:
         pixels = pixels.index_select(-3, torch.from_numpy(rng.permutation(3)))
-    pixels = pixels.flip(-1) if rng.random() < 0.5 else pixels
     grey = pixels.mean(dim=-3, keepdim=True)
     tint = torch.from_numpy(rng.normal(0.0, 0.05, (3, 1, 1)).astype(np.float32))
     pixels = grey + rng.uniform(0.8, 1.5) * (pixels - grey) + tint
