@@ -6,7 +6,7 @@ from assets.metadata import describe, output_file
 from dagster_project.stages import Stages
 
 
-@dg.asset(group_name="road", kinds={"python", "parquet"}, code_version="1")
+@dg.asset(group_name="road", kinds={"python", "parquet"}, code_version="2")
 def source_videos(context: dg.AssetExecutionContext, stages: Stages) -> dg.MaterializeResult:
     """Video files, listed with their digests in a Parquet manifest.
 

@@ -21,7 +21,7 @@ def run(job: Job) -> Outcome:
     from exvideo.latents.shard import finished_shards, remove_leftovers
     from exvideo.latents.shard_worker import EncodingTask, ShardWorker
     from exvideo.latents.workers import write_shards
-    from exvideo.models import base_id
+    from exvideo.models import ENCODERS, base_id
 
     settings, base = job.preset.latents, job.preset.model.base
     kept = [it for it in read_clips(job.inputs["clips"].file("manifest")) if it.status == "kept"]
@@ -30,7 +30,7 @@ def run(job: Job) -> Outcome:
             f"{job.inputs['clips'].folder}: no clip was kept; its manifest has the reasons"
         )
     encoding = Encoding(
-        base_id=base_id(base),
+        base_id=base_id(base, ENCODERS),
         dtype=settings.encode_dtype,
         frames_per_batch=settings.frames_per_batch,
         noise_augmentations=settings.noise_augmentations,
@@ -87,7 +87,7 @@ def _figures(manifest: Any, written: int) -> dict[str, Figure]:
         "latent mean": manifest.statistics.mean,
         "latent standard deviation": manifest.statistics.std,
         "latent absolute maximum": manifest.statistics.absmax,
-        "base model": manifest.encoding.base_id,
+        "encoders": manifest.encoding.base_id,
     }
 
 

@@ -23,7 +23,7 @@ class Encoding(_Document):
     """What a row depends on besides its clip."""
 
     base_id: str
-    """Identity of the model whose VAE and image encoder made the latents."""
+    """Identity of the VAE and the image encoder that made the latents."""
     dtype: Literal["float32", "bfloat16"]
     frames_per_batch: PositiveInt
     """Recorded because kernels for other batch sizes may round differently."""

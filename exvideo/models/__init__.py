@@ -3,6 +3,7 @@
 from exvideo.models.activation_checkpointing import checkpoint_activations
 from exvideo.models.attention import configure_attention
 from exvideo.models.base import (
+    ENCODERS,
     BaseModelError,
     base_id,
     load_image_encoder,
@@ -27,6 +28,7 @@ from exvideo.models.trainable import (
 )
 
 __all__ = [
+    "ENCODERS",
     "BaseModelError",
     "ExtensionFileError",
     "ExtensionMetadata",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,8 @@ from exvideo.errors import InputError
 from exvideo.models.single_file import SVD_XT, load_single_file
 
 PARTS = ("unet", "vae", "image_encoder")
+ENCODERS = ("vae", "image_encoder")
+"""What latents and embeddings are made with."""
 UNET_CONFIG = "unet/config.json"
 
 
@@ -102,22 +104,22 @@ def single_file(base: BaseModelConfig) -> Path | None:
     return local if local.suffix == ".safetensors" and local.is_file() else None
 
 
-def base_id(base: BaseModelConfig) -> str:
-    """A stable identity of the base's weights.
+def base_id(base: BaseModelConfig, parts: Sequence[str] = PARTS) -> str:
+    """A stable identity of the weights of a base's parts.
 
-    `repository@commit` on the hub, `sha256:...` of a local folder's or file's weights,
-    `random:...:seed` for random weights.
+    `repository@commit` on the hub and `sha256:...` of a single file, whatever the parts;
+    `sha256:...` of a local folder's weights, `random:...:seed` for random ones.
     """
     local = folder(base)
     if file := single_file(base):
         return f"sha256:{_file_digest(file)}"
     if isinstance(base, RandomBase):
-        configurations = (local / part / "config.json" for part in PARTS)
+        configurations = (local / part / "config.json" for part in parts)
         return f"random:{_digest(path for path in configurations if path.is_file())}:{base.seed}"
     if local.parent.name == "snapshots":
         return f"{base.path}@{local.name}"
     wanted, unwanted = _weights(base.variant)
-    files = (file for part in PARTS for file in (local / part).glob(wanted))
+    files = (file for part in parts for file in (local / part).glob(wanted))
     return f"sha256:{_digest(file for file in files if not fnmatch(file.name, unwanted))}"
 
 

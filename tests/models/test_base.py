@@ -8,6 +8,7 @@ from PIL import Image
 
 from exvideo.config import PretrainedBase, RandomBase
 from exvideo.models import (
+    ENCODERS,
     BaseModelError,
     base_id,
     extend,
@@ -113,8 +114,12 @@ def test_other_weights_or_another_seed_are_another_identity(folder, tmp_path):
 
 def test_changed_weights_are_another_identity_at_once(folder):
     before = base_id(pretrained(folder))
+    encoders = base_id(pretrained(folder), ENCODERS)
     load_unet(TINY_SVD.model_copy(update={"seed": 1})).save_pretrained(folder / "unet")
     assert base_id(pretrained(folder)) != before
+    assert base_id(pretrained(folder), ENCODERS) == encoders
+    load_vae(TINY_SVD.model_copy(update={"seed": 1})).save_pretrained(folder / "vae")
+    assert base_id(pretrained(folder), ENCODERS) != encoders
 
 
 def test_what_the_hub_does_not_have_is_named(monkeypatch):
