@@ -2,8 +2,9 @@
 
 python -m pipelines.embedded.measure_base --model exvideo/weights/tiny_svd --flow FILE [--frames 16]
 
-First frames are held-out photographs of the small world. The data's own figures are taken from its
-clips after a pass through the same VAE, with the same flow estimator.
+First frames are those of held-out clips of the small world, and each clip's own motion bucket is
+asked for. The data's figures are those clips' own, after a pass through the same VAE, with the same
+flow estimator.
 """
 
 import argparse
@@ -22,9 +23,8 @@ from exvideo.evaluation.metrics import flow_speed, jitter, psnr
 from exvideo.generation.image_to_video import Sampling, decode, image_to_video
 from exvideo.latents.encode import posterior_means, to_pixels
 from exvideo.models import load_pipeline
-from exvideo.world import HELD_OUT_PHOTOGRAPHS, random_spec, render_clip
+from exvideo.world import HELD_OUT_PHOTOGRAPHS, motion_bucket_id, random_spec, render_clip
 
-BUCKETS = (16, 48, 80, 112, 144, 176, 208, 240)
 FPS = 8
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--flow", type=str, default="exvideo/weights/raft_small.safetensors")
     parser.add_argument("--frames", type=int, default=16, help="held-out first frames")
-    parser.add_argument("--steps", type=int, default=20, help="of the sampler")
+    parser.add_argument("--steps", type=int, default=8, help="of the sampler")
     options = parser.parse_args()
     pipeline: Any = load_pipeline(PretrainedBase(kind="pretrained", path=str(options.model)))
     size = pipeline.vae.config.sample_size
@@ -66,7 +66,7 @@ def main() -> None:
         )
         rebuilt = through_vae(pipeline, clip.frames)
         data.append({name: jitter(flow(rebuilt)) for name, flow in estimators.items()})
-        bucket = BUCKETS[seed % len(BUCKETS)]
+        bucket = motion_bucket_id(clip.speed, size)
         sampling = Sampling(
             steps=options.steps,
             guidance=(1.0, 1.0),
