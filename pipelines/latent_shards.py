@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exvideo.config import Preset
+from exvideo.config import Preset, shipped
 from exvideo.errors import InputError
 from exvideo.receipt import Figure, digest_of
 from pipelines.stage import Job, Outcome, Stage, main
@@ -68,10 +68,11 @@ def sections(preset: Preset) -> Any:
 
 def fingerprint(preset: Preset) -> str:
     """The files of a local base model's encoders; a hub repository has its revision."""
+    base = Path(shipped(preset.model.base.path)).expanduser()
     files = sorted(
         file
         for part in ("vae", "image_encoder", "feature_extractor")
-        for file in (Path(preset.model.base.path).expanduser() / part).glob("*")
+        for file in (base / part).glob("*")
     )
     return digest_of([(str(it), it.stat().st_size, it.stat().st_mtime_ns) for it in files])
 

@@ -22,6 +22,7 @@ from diffusers.models.resnet import SpatioTemporalResBlock, TemporalResnetBlock
 from numpy.typing import NDArray
 from torch import nn
 
+from exvideo.latents.encode import to_pixels
 from exvideo.world import HELD_OUT_PHOTOGRAPHS, TRAIN_PHOTOGRAPHS, random_spec, render_clip
 from pipelines.embedded.real_frames import centre_square, random_square, real_frames
 from pipelines.embedded.svd_parts import start_residuals_at_zero
@@ -91,11 +92,6 @@ def without_temporal_layers(vae: AutoencoderKLTemporalDecoder) -> Iterator[None]
             block.temporal_res_block = temporal
 
 
-def to_pixels(frames: NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 [N, H, W, 3] -> float [N, 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-
-
 def training_frames(rng: np.random.Generator) -> torch.Tensor:
     """A batch [BATCH, 3, SIZE, SIZE]."""
     real = [frame for clip in real_frames(held_out=False).values() for frame in clip]
@@ -105,7 +101,8 @@ def training_frames(rng: np.random.Generator) -> torch.Tensor:
     for seed in rng.integers(2**31, size=BATCH - REAL_PER_BATCH):
         spec = random_spec(int(seed), TRAIN_PHOTOGRAPHS)
         frames.append(render_clip(spec, 1, SIZE, SIZE).frames[0])
-    pixels = torch.stack([recolour(to_pixels(frame[None])[0], rng) for frame in frames])
+    pixels = to_pixels(torch.from_numpy(np.stack(frames)))
+    pixels = torch.stack([recolour(frame, rng) for frame in pixels])
     return pixels.flip(-1) if rng.random() < 0.5 else pixels
 
 
@@ -138,7 +135,7 @@ def psnr(vae: AutoencoderKLTemporalDecoder, frames: NDArray[np.uint8]) -> float:
     """Mean over frames of the PSNR (dB, of 8-bit values) of decode(encode(frame).mode())."""
     values = []
     for chunk in np.array_split(frames, max(1, len(frames) // 16)):
-        latents = vae.encode(to_pixels(chunk)).latent_dist.mode()
+        latents = vae.encode(to_pixels(torch.from_numpy(chunk))).latent_dist.mode()
         decoded = vae.decode(latents, num_frames=1).sample
         rebuilt = ((decoded + 1.0) * 127.5).round().clamp(0, 255)
         target = torch.from_numpy(chunk).permute(0, 3, 1, 2).float()
@@ -165,7 +162,8 @@ def scaling_factor(vae: AutoencoderKLTemporalDecoder) -> float:
     """1 / standard deviation of the latents over 512 frames of training photographs, rounded."""
     specs = [random_spec(seed, TRAIN_PHOTOGRAPHS) for seed in range(512)]
     frames = np.stack([render_clip(spec, 1, SIZE, SIZE).frames[0] for spec in specs])
-    latents = [vae.encode(to_pixels(c)).latent_dist.mode() for c in np.array_split(frames, 16)]
+    chunks = to_pixels(torch.from_numpy(frames)).chunk(16)
+    latents = [vae.encode(chunk).latent_dist.mode() for chunk in chunks]
     return round(1.0 / float(torch.cat(latents).std()), 4)
 
 
