@@ -90,6 +90,7 @@ def end_descendants(grace_s: float) -> None:
                 _signal(process, signal.SIGKILL if overdue else signal.SIGTERM)
                 told.add(process)
         time.sleep(0.05)
+    _reap()  # those that ended during the last look: a container's init may never reap them
 
 
 def _living_descendants() -> list[psutil.Process]:

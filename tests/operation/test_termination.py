@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from tests.operation.road import Road, started_by, wait_for
+from tests.operation.road import Road, lives, started_by, wait_for
 
 LONG = {"training.steps": 100_000, "training.ranks": 2}
 
@@ -66,7 +66,7 @@ def test_ctrl_c_on_the_command_line(road: Road, demo: object) -> None:
     everything = tree.children(recursive=True)
     process.send_signal(signal.SIGINT)
     process.wait(15)
-    assert [p for p in everything if p.is_running()] == []
+    assert [p for p in everything if lives(p)] == []
 
 
 def _trains(road: Road, run_id: str) -> bool:
