@@ -37,6 +37,13 @@ def main(argv: Sequence[str]) -> int:
     code = run_supervised([*command, "--config", str(settings)], environment)
     if code == 0:
         print(results(preset))
+    else:
+        print(
+            "\nexvideo demo: a stage failed; `STAGE ended with code N`, above, is followed by its "
+            f"own words. `exvideo run STAGE --preset {arguments.preset}` runs it alone; what was "
+            "finished is kept.",
+            file=sys.stderr,
+        )
     return code
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from pathlib import Path
 
 from mlflow import MlflowClient
 
@@ -60,3 +61,11 @@ def test_the_mlflow_run_is_finished_and_leads_to_dagster_and_to_the_data(
     assert any(name.startswith("evaluation/") for name in run.data.metrics)
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id, "evaluation")}
     assert "evaluation/grid.png" in artifacts
+
+
+def test_a_demo_that_fails_says_which_stage_why_and_what_to_do(tmp_path: Path) -> None:
+    failed = Road(tmp_path).run("demo", **{"storage.min_free_gb": 10**6})
+    assert failed.returncode != 0
+    assert "source_videos ended with code" in failed.stderr
+    assert "storage.min_free_gb" in failed.stderr
+    assert "`exvideo run STAGE --preset tiny` runs it alone" in failed.stderr
