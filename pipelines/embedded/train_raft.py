@@ -2,8 +2,8 @@
 
 python -m pipelines.embedded.train_raft --run RUN     (resumes; leaves RUN/raft_small.safetensors)
 
-128x128 is the smallest side RAFT takes. Half the pairs are rendered at 64x64 and enlarged, which is
-how the tiny preset's clips reach the network.
+The pairs reach the network as frames do in `exvideo.evaluation.flow`: enlarged to 256x256, half of
+them from 128x128 and half from the tiny preset's 64x64. It trains on crops of them.
 """
 
 import math
@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch.nn.functional import interpolate
 from torchvision.models.optical_flow import RAFT, raft_small
 
-from exvideo.evaluation.flow import Raft, dis_flow
+from exvideo.evaluation.flow import MIN_SIDE, Raft, dis_flow
 from exvideo.world import (
     HELD_OUT_PHOTOGRAPHS,
     TRAIN_PHOTOGRAPHS,
@@ -27,7 +28,8 @@ from exvideo.world import (
 from pipelines.embedded.training_run import TrainingRun, arguments
 
 SIZE = 128
-BATCH = 4
+CROP = 160
+BATCH = 3
 ITERATIONS = 5
 GAMMA = 0.8  # weight of an iteration's error relative to the next one's (RAFT, equation 7)
 MAX_DISPLACEMENT = 8.0
@@ -36,16 +38,17 @@ ANY = (0.0, 2.0 * math.pi)
 
 
 def training_pair(seed: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """(frames [2, 3, SIZE, SIZE] in [-1, 1], flow [2, SIZE, SIZE] in px)."""
+    """(frames [2, 3, CROP, CROP] in [-1, 1], flow [2, CROP, CROP] in px of the enlarged frames)."""
     spec = random_spec(seed, TRAIN_PHOTOGRAPHS, speed=float(rng.uniform(0.0, 0.045)), heading=ANY)
     size = SIZE if rng.random() < 0.5 else SIZE // 2
     clip = render_clip(spec, 2, size, size)
     frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 127.5 - 1.0
     flow = torch.from_numpy(clip.flow)
-    if size != SIZE:
-        frames = torch.nn.functional.interpolate(frames, SIZE, mode="bicubic")
-        flow = torch.nn.functional.interpolate(flow, SIZE, mode="bilinear") * 2.0
-    return _disturb(frames, rng), flow[0]
+    frames = interpolate(_disturb(frames, rng), MIN_SIDE, mode="bicubic")
+    flow = interpolate(flow, MIN_SIDE, mode="bilinear") * (MIN_SIDE / size)
+    top, left = (int(start) for start in rng.integers(MIN_SIDE - CROP + 1, size=2))
+    window = (..., slice(top, top + CROP), slice(left, left + CROP))
+    return frames[window], flow[0][window]
 
 
 def _disturb(frames: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -122,7 +125,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     network = raft_small(weights=None)
-    estimator = Raft(network, 12, "raft_small")
+    estimator = Raft(network, ITERATIONS, "raft_small")
     run = TrainingRun(network, options, ema_decay=0.999)
     run.train(
         lambda step, rng: training_batch(rng),

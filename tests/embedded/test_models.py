@@ -12,7 +12,7 @@ from pipelines.embedded.measure_base import spearman
 from pipelines.embedded.real_frames import centre_square, real_frames
 from pipelines.embedded.svd_parts import NATIVE_FRAMES, assemble, build_unet, save_image_encoder
 from pipelines.embedded.train_base import SIGMA
-from pipelines.embedded.train_raft import held_out_pairs, training_pair
+from pipelines.embedded.train_raft import CROP, held_out_pairs, training_pair
 from pipelines.embedded.train_vae import build_vae, psnr
 
 
@@ -63,12 +63,12 @@ def test_held_out_real_frames_are_not_trained_on() -> None:
 def test_raft_learns_from_flow_that_explains_its_frames() -> None:
     rng = np.random.default_rng(0)
     frames, flow = training_pair(3, rng)
-    assert frames.shape == (2, 3, 128, 128)
-    assert flow.shape == (2, 128, 128)
-    y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
-    at = torch.stack([x + flow[0], y + flow[1]], dim=-1) / 63.5 - 1.0
+    assert frames.shape == (2, 3, CROP, CROP)
+    assert flow.shape == (2, CROP, CROP)
+    y, x = torch.meshgrid(torch.arange(float(CROP)), torch.arange(float(CROP)), indexing="ij")
+    at = torch.stack([x + flow[0], y + flow[1]], dim=-1) * 2 / (CROP - 1) - 1.0
     fetched = torch.nn.functional.grid_sample(frames[1:], at[None], align_corners=True)[0]
-    inner = (slice(None), slice(16, 112), slice(16, 112))
+    inner = (slice(None), slice(32, -32), slice(32, -32))
     error = (fetched - frames[0])[inner].abs().mean()
     assert error < 0.6 * (frames[1] - frames[0])[inner].abs().mean()
 
