@@ -86,7 +86,7 @@ def random_spec(
 
     `speed` is the background's mean motion from one frame to the next at `fps`, as a fraction of
     the frame's short side (1/64 is 1 px at 64x64); without it, it is drawn uniformly from 0.004 to
-    0.03. Nearer layers are faster. Pass the `fps` at which the clip will be rendered.
+    0.02. Nearer layers are faster. Pass the `fps` at which the clip will be rendered.
 
     `heading` bounds the camera's direction (radians, 0 is to the right, positive down). It hardly
     varies by default, so that a model of few parameters can learn how the picture moves on instead
@@ -95,13 +95,13 @@ def random_spec(
     if not photographs:
         raise ValueError("random_spec needs at least one photograph")
     rng = np.random.default_rng(seed)
-    drawn = float(rng.uniform(0.004, 0.03))
+    drawn = float(rng.uniform(0.004, 0.02))
     speed = drawn if speed is None else speed
     pan, growth = _camera_motion(rng, speed, heading)
     return WorldClip(
         photograph=str(rng.choice(photographs)),
         centre=(float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.3, 0.7))),
-        view=float(rng.uniform(0.3, 0.75)),
+        view=float(rng.uniform(0.2, 0.45)),
         pan=pan * fps,
         growth=growth * fps,
         layers=tuple(
@@ -145,7 +145,7 @@ def _random_layer(
     return Layer(
         photograph=str(rng.choice(photographs)),
         centre=(float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.3, 0.7))),
-        view=float(rng.uniform(0.4, 0.8)),
+        view=float(rng.uniform(0.25, 0.5)),
         radius=float(rng.uniform(0.12, 0.24)),
         lobes=int(rng.integers(2, 6)),
         lobe_depth=float(rng.uniform(0.0, 0.2)),
