@@ -23,6 +23,7 @@ import psutil
 GRACE_S = 10.0
 """Between SIGTERM and SIGKILL: time to write a checkpoint, well within the promised 15 s."""
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     for stop in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(stop, _remember)
     _adopt_orphans()
-    child = subprocess.Popen(command, close_fds=True)
+    child = subprocess.Popen(command, close_fds=True, preexec_fn=_end_with_supervisor)
     code = _wait(child, arguments.lifeline, wake)
     end_descendants(GRACE_S)
     return 128 - code if code < 0 else code
@@ -71,11 +72,27 @@ def _wait(child: subprocess.Popen[bytes], lifeline: int, wake: int) -> int:
 
 
 def _adopt_orphans() -> None:
-    """Make daemonised descendants children of this process instead of init's (Linux)."""
+    """Make daemonised descendants children of this process instead of init's.
+
+    Elsewhere than on Linux psutil still finds every descendant that did not detach itself.
+    """
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _end_with_supervisor() -> None:
+    """In the command's process: SIGTERM should SIGKILL take the supervisor (Linux).
+
+    What the command has started is then its own to end; a stage ends its ranks, whose supervisor
+    holds a lifeline from it.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _prctl(option: int, value: int) -> None:
     if not sys.platform.startswith("linux"):
-        return  # elsewhere psutil still finds every descendant that did not detach itself
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
+        return
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option}, {value}) failed")
 
 
 def end_descendants(grace_s: float) -> None:

@@ -28,6 +28,10 @@ def _kill_stage_process(road: Road, run_id: str) -> None:
     _stage_process(run_id).kill()
 
 
+def _kill_supervisor(road: Road, run_id: str) -> None:
+    _supervisor(run_id).kill()
+
+
 @pytest.mark.parametrize(
     ("end", "dagster_status", "mlflow_status"),
     [
@@ -35,6 +39,7 @@ def _kill_stage_process(road: Road, run_id: str) -> None:
         (_force, "CANCELED", "KILLED"),
         (_kill_run_process, "FAILURE", "FAILED"),
         (_kill_stage_process, "FAILURE", "FAILED"),
+        (_kill_supervisor, "FAILURE", "FAILED"),
     ],
 )
 def test_ending_a_training_run_in_dagster(

@@ -65,6 +65,18 @@ def test_interrupting_whoever_started_it_leaves_no_survivor(
     assert survivors(tmp_path) == []
 
 
+def test_killing_the_supervisor_itself_ends_a_stage_and_what_it_supervises(tmp_path: Path) -> None:
+    stage = (
+        "import sys; from exvideo.supervised import run_supervised; "
+        "sys.exit(run_supervised(sys.argv[1:]))"
+    )
+    process = SupervisedProcess([sys.executable, "-c", stage, *_command("sessions", tmp_path)])
+    wait_until(lambda: len(enlisted(tmp_path)) == SIZES["sessions"], 20, "it has started")
+    process.process.kill()
+    wait_until(lambda: survivors(tmp_path) == [], 15, "every process has ended")
+    process.end()
+
+
 def test_a_command_that_ends_by_itself_takes_its_stragglers_along(tmp_path: Path) -> None:
     process = SupervisedProcess(_command("straggler", tmp_path))
     assert process.wait(30) == 0
