@@ -64,7 +64,7 @@ def _figures(videos: list[Any]) -> dict[str, Figure]:
 
 STAGE = Stage(
     name="source_videos",
-    version=2,
+    version=3,
     inputs=(),
     sections=sections,
     run=run,

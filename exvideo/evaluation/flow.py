@@ -14,7 +14,7 @@ from torchvision.models import optical_flow
 from exvideo.config import FlowConfig, shipped
 from exvideo.errors import InputError
 
-MIN_SIDE = 256
+MIN_SIDE = 320
 """Smaller frames are enlarged: a RAFT feature is 8 pixels wide, too coarse for a picture of 64."""
 
 PAIRS_AT_ONCE = 8
@@ -38,7 +38,7 @@ class Raft:
         """uint8 frames [T, H, W, 3] to float32 flow [T-1, 2, H, W].
 
         flow[t, :, y, x] is the (x, y) displacement in pixels that takes frame t's pixel to its
-        place in frame t+1. Frames below 256 pixels a side, or no multiple of 8, are resized for
+        place in frame t+1. Frames below 320 pixels a side, or no multiple of 8, are resized for
         the network and the flow is scaled back.
         """
         height, width = frames.shape[1:3]
@@ -61,7 +61,7 @@ class Raft:
 
 
 def network_size(height: int, width: int) -> tuple[int, int]:
-    """The size that RAFT sees: at least 256 a side, multiples of 8, the aspect ratio kept."""
+    """The size that RAFT sees: at least 320 a side, multiples of 8, the aspect ratio kept."""
     enlarge = max(1.0, MIN_SIDE / min(height, width))
     return tuple(8 * round(side * enlarge / 8) for side in (height, width))  # type: ignore[return-value]
 

@@ -56,7 +56,7 @@ def main() -> None:
     pipeline: Any = load_pipeline(PretrainedBase(kind="pretrained", path=str(options.model)))
     size = pipeline.vae.config.sample_size
     length = pipeline.unet.config.num_frames
-    raft = load_raft(FlowConfig(model="raft_small", weights=options.flow, iterations=6))
+    raft = load_raft(FlowConfig(model="raft_small", weights=options.flow, iterations=5))
     estimators: dict[str, Callable[[np.ndarray], np.ndarray]] = {"raft": raft, "dis": dis_flow}
 
     asked, speeds, generated, data, fidelity = [], [], [], [], []

@@ -27,7 +27,7 @@ def main() -> None:
         vae = AutoencoderKLTemporalDecoder.from_pretrained(options.vae).eval()
         figures |= held_out_psnr(vae, options.frames)
     if options.raft:
-        config = FlowConfig(model="raft_small", weights=str(options.raft), iterations=6)
+        config = FlowConfig(model="raft_small", weights=str(options.raft), iterations=5)
         figures |= end_point_errors(load_raft(config), options.pairs)
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1))
 

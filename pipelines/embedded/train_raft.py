@@ -2,8 +2,8 @@
 
 python -m pipelines.embedded.train_raft --run RUN     (resumes; leaves RUN/raft_small.safetensors)
 
-The pairs reach the network as frames do in `exvideo.evaluation.flow`: enlarged to 256x256, half of
-them from 128x128 and half from the tiny preset's 64x64. It trains on crops of them.
+The pairs are enlarged to 256x256, half of them from 128x128 and half from the tiny preset's 64x64,
+and cropped. `exvideo.evaluation.flow` enlarges more: what is learned here is still finer there.
 """
 
 import math
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import interpolate
 from torchvision.models.optical_flow import RAFT, raft_small
 
-from exvideo.evaluation.flow import MIN_SIDE, Raft, dis_flow
+from exvideo.evaluation.flow import Raft, dis_flow
 from exvideo.world import (
     HELD_OUT_PHOTOGRAPHS,
     TRAIN_PHOTOGRAPHS,
@@ -28,6 +28,7 @@ from exvideo.world import (
 from pipelines.embedded.training_run import TrainingRun, arguments
 
 SIZE = 128
+ENLARGED = 256
 CROP = 160
 BATCH = 3
 ITERATIONS = 5
@@ -44,9 +45,9 @@ def training_pair(seed: int, rng: np.random.Generator) -> tuple[torch.Tensor, to
     clip = render_clip(spec, 2, size, size)
     frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 127.5 - 1.0
     flow = torch.from_numpy(clip.flow)
-    frames = interpolate(_disturb(frames, rng), MIN_SIDE, mode="bicubic")
-    flow = interpolate(flow, MIN_SIDE, mode="bilinear") * (MIN_SIDE / size)
-    top, left = (int(start) for start in rng.integers(MIN_SIDE - CROP + 1, size=2))
+    frames = interpolate(_disturb(frames, rng), ENLARGED, mode="bicubic")
+    flow = interpolate(flow, ENLARGED, mode="bilinear") * (ENLARGED / size)
+    top, left = (int(start) for start in rng.integers(ENLARGED - CROP + 1, size=2))
     window = (..., slice(top, top + CROP), slice(left, left + CROP))
     return frames[window], flow[0][window]
 

@@ -42,7 +42,7 @@ def config(weights: Path | str, iterations: int = 2) -> FlowConfig:
 
 
 def test_flow_is_torchvisions_last_prediction(network: torch.nn.Module, weights: Path) -> None:
-    clip = frames(256, 264)
+    clip = frames(320, 328)
     video = torch.from_numpy(clip).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.inference_mode():
         expected = network(video[:-1], video[1:], num_flow_updates=2)[-1]
@@ -50,10 +50,10 @@ def test_flow_is_torchvisions_last_prediction(network: torch.nn.Module, weights:
 
 
 def test_many_frames_go_through_in_parts(weights: Path) -> None:
-    clip = frames(256, 256, count=12)
+    clip = frames(320, 320, count=12)
     raft = load_raft(config(weights, iterations=1))
     flow = raft(clip)
-    assert flow.shape == (11, 2, 256, 256)
+    assert flow.shape == (11, 2, 320, 320)
     np.testing.assert_allclose(flow[9:], raft(clip[9:]), atol=1e-4)
 
 
@@ -61,20 +61,20 @@ def test_small_frames_are_enlarged_and_the_flow_scaled_back(weights: Path) -> No
     raft = load_raft(config(weights))
     small = frames(64, 96)
     video = torch.from_numpy(small).permute(0, 3, 1, 2).float()
-    large = torch.nn.functional.interpolate(video, (256, 384), mode="bicubic")
+    large = torch.nn.functional.interpolate(video, (320, 480), mode="bicubic")
     # Values beyond 0 to 255 stay in the one and not in the other: compare loosely.
     flow = raft(large.clamp(0, 255).round().byte().permute(0, 2, 3, 1).numpy())
     expected = torch.nn.functional.interpolate(torch.from_numpy(flow), (64, 96), mode="bilinear")
-    difference = np.abs(raft(small) - expected.numpy() / 4).mean()
-    assert difference < 0.01 * np.abs(expected).mean()
+    difference = np.abs(raft(small) - expected.numpy() / 5).mean()
+    assert difference < 0.008 * np.abs(expected).mean()
 
 
 @pytest.mark.parametrize(
     ("size", "seen"),
-    [((64, 64), (256, 256)), ((64, 96), (256, 384)), ((512, 512), (512, 512)),
-     ((260, 400), (256, 400)), ((72, 128), (256, 456))],
+    [((64, 64), (320, 320)), ((64, 96), (320, 480)), ((512, 512), (512, 512)),
+     ((324, 400), (320, 400)), ((72, 128), (320, 568))],
 )  # fmt: skip
-def test_the_network_sees_at_least_256_pixels_in_multiples_of_8(
+def test_the_network_sees_at_least_320_pixels_in_multiples_of_8(
     size: tuple[int, int], seen: tuple[int, int]
 ) -> None:
     assert network_size(*size) == seen
