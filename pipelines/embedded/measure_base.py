@@ -24,6 +24,7 @@ from exvideo.generation.image_to_video import Sampling, decode, image_to_video
 from exvideo.latents.encode import posterior_means, to_pixels
 from exvideo.models import load_pipeline
 from exvideo.world import HELD_OUT_PHOTOGRAPHS, motion_bucket_id, random_spec, render_clip
+from pipelines.embedded.train_raft import ITERATIONS
 
 FPS = 8
 
@@ -56,7 +57,7 @@ def main() -> None:
     pipeline: Any = load_pipeline(PretrainedBase(kind="pretrained", path=str(options.model)))
     size = pipeline.vae.config.sample_size
     length = pipeline.unet.config.num_frames
-    raft = load_raft(FlowConfig(model="raft_small", weights=options.flow, iterations=5))
+    raft = load_raft(FlowConfig(model="raft_small", weights=options.flow, iterations=ITERATIONS))
     estimators: dict[str, Callable[[np.ndarray], np.ndarray]] = {"raft": raft, "dis": dis_flow}
 
     asked, speeds, generated, data, fidelity = [], [], [], [], []

@@ -11,7 +11,7 @@ from diffusers.models import AutoencoderKLTemporalDecoder
 
 from exvideo.config import FlowConfig
 from exvideo.evaluation.flow import load_raft
-from pipelines.embedded.train_raft import end_point_errors
+from pipelines.embedded.train_raft import ITERATIONS, end_point_errors
 from pipelines.embedded.train_vae import held_out_psnr
 
 
@@ -27,7 +27,7 @@ def main() -> None:
         vae = AutoencoderKLTemporalDecoder.from_pretrained(options.vae).eval()
         figures |= held_out_psnr(vae, options.frames)
     if options.raft:
-        config = FlowConfig(model="raft_small", weights=str(options.raft), iterations=5)
+        config = FlowConfig(model="raft_small", weights=str(options.raft), iterations=ITERATIONS)
         figures |= end_point_errors(load_raft(config), options.pairs)
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1))
 

@@ -18,6 +18,7 @@ from torch.nn.functional import interpolate
 from torchvision.models.optical_flow import RAFT, raft_small
 
 from exvideo.evaluation.flow import Raft, dis_flow
+from exvideo.latents.encode import to_pixels
 from exvideo.world import (
     HELD_OUT_PHOTOGRAPHS,
     TRAIN_PHOTOGRAPHS,
@@ -43,10 +44,9 @@ def training_pair(seed: int, rng: np.random.Generator) -> tuple[torch.Tensor, to
     spec = random_spec(seed, TRAIN_PHOTOGRAPHS, speed=float(rng.uniform(0.0, 0.045)), heading=ANY)
     size = SIZE if rng.random() < 0.5 else SIZE // 2
     clip = render_clip(spec, 2, size, size)
-    frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-    flow = torch.from_numpy(clip.flow)
-    frames = interpolate(_disturb(frames, rng), ENLARGED, mode="bicubic")
-    flow = interpolate(flow, ENLARGED, mode="bilinear") * (ENLARGED / size)
+    pixels = _disturb(to_pixels(torch.from_numpy(clip.frames)), rng)
+    frames = interpolate(pixels, ENLARGED, mode="bicubic")
+    flow = interpolate(torch.from_numpy(clip.flow), ENLARGED, mode="bilinear") * (ENLARGED / size)
     top, left = (int(start) for start in rng.integers(ENLARGED - CROP + 1, size=2))
     window = (..., slice(top, top + CROP), slice(left, left + CROP))
     return frames[window], flow[0][window]

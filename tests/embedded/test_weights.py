@@ -15,7 +15,7 @@ from exvideo.latents.encode import posterior_means, to_pixels
 from exvideo.world import HELD_OUT_PHOTOGRAPHS, random_spec, render_clip
 from pipelines.embedded.export import WEIGHTS
 from pipelines.embedded.real_frames import centre_square, real_frames
-from pipelines.embedded.train_raft import held_out_pairs
+from pipelines.embedded.train_raft import ITERATIONS, held_out_pairs
 from pipelines.embedded.train_vae import psnr
 
 
@@ -27,7 +27,7 @@ def pipeline() -> Any:
 @pytest.fixture(scope="module")
 def raft() -> Raft:
     weights = str(WEIGHTS / "raft_small.safetensors")
-    return load_raft(FlowConfig(model="raft_small", weights=weights, iterations=12))
+    return load_raft(FlowConfig(model="raft_small", weights=weights, iterations=ITERATIONS))
 
 
 def test_all_weights_together_are_under_25_megabytes() -> None:

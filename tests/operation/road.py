@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from tests.process.census import lives
+
 SMALL: dict[str, Any] = {
     "source.rendered_clips": 4,
     "source.rendered_frames": 24,
@@ -151,20 +153,12 @@ class Road:
         return runs[0] if runs else None
 
 
-def lives(process: psutil.Process) -> bool:
-    """Whether it still runs; a zombie has ended and waits for someone to ask how."""
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def started_by(dagster_run_id: str) -> list[psutil.Process]:
     """Every living process that a Dagster run has started, however deep or detached."""
     found = []
     for process in psutil.process_iter():
         try:
-            if lives(process) and process.environ().get("DAGSTER_RUN_ID") == dagster_run_id:
+            if lives(process.pid) and process.environ().get("DAGSTER_RUN_ID") == dagster_run_id:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from tests.operation.road import Road, lives, started_by, wait_for
+from tests.operation.road import Road, started_by, wait_for
+from tests.process.census import lives
 
 LONG = {"training.steps": 100_000, "training.ranks": 2}
 
@@ -71,7 +72,7 @@ def test_ctrl_c_on_the_command_line(road: Road, demo: object) -> None:
     everything = tree.children(recursive=True)
     process.send_signal(signal.SIGINT)
     process.wait(15)
-    assert [p for p in everything if lives(p)] == []
+    assert [p for p in everything if lives(p.pid)] == []
 
 
 def _trains(road: Road, run_id: str) -> bool:

@@ -20,10 +20,11 @@ def enlisted(folder: Path) -> list[int]:
 
 
 def survivors(folder: Path) -> list[int]:
-    return [pid for pid in enlisted(folder) if _lives(pid)]
+    return [pid for pid in enlisted(folder) if lives(pid)]
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether it still runs; a zombie has ended and waits for someone to ask how."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
