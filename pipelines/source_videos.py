@@ -64,7 +64,7 @@ def _figures(videos: list[Any]) -> dict[str, Figure]:
 
 STAGE = Stage(
     name="source_videos",
-    version=3,
+    version=4,
     inputs=(),
     sections=sections,
     run=run,

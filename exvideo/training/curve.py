@@ -15,13 +15,15 @@ def write_curve(rows: Sequence[Row], path: Path) -> None:
     axes = figure.subplots()
     for name in dict.fromkeys(name for row in rows for name in row if "loss" in name):
         points = [(row["step"], row[name]) for row in rows if name in row]
-        whole = name in ("loss", "validation_loss")
+        # A step's loss is that of a few noise levels: it scatters, and must not hide the others.
+        scatters = name == "loss"
         axes.plot(
             *zip(*points, strict=True),
-            label="training loss" if name == "loss" else name.replace("_", " "),
-            marker=None if name == "loss" else "o",
-            linewidth=2 if whole else 1,
-            alpha=1 if whole else 0.6,
+            label="training loss" if scatters else name.replace("_", " "),
+            color="0.8" if scatters else None,
+            zorder=1 if scatters else 2,
+            marker=None if scatters else "o",
+            linewidth=2 if name == "validation_loss" else 1,
         )
     axes.set(xlabel="step", ylabel="mean squared error on v", yscale="log")
     axes.grid(alpha=0.3)

@@ -5,10 +5,11 @@
 
 from exvideo.world.photographs import HELD_OUT_PHOTOGRAPHS, TRAIN_PHOTOGRAPHS, load_photograph
 from exvideo.world.render import RenderedClip, render_clip
-from exvideo.world.spec import Layer, WorldClip, motion_bucket_id, random_spec
+from exvideo.world.spec import SPEED, Layer, WorldClip, motion_bucket_id, random_spec
 
 __all__ = [
     "HELD_OUT_PHOTOGRAPHS",
+    "SPEED",
     "TRAIN_PHOTOGRAPHS",
     "Layer",
     "RenderedClip",

@@ -37,7 +37,7 @@ class RenderedClip:
 
 
 def render_clip(
-    spec: WorldClip, num_frames: int, height: int, width: int, fps: float = 8.0
+    spec: WorldClip, num_frames: int, height: int, width: int, fps: float = 24.0
 ) -> RenderedClip:
     """Render `num_frames` frames of height x width px, `fps` a second; deterministic."""
     if num_frames < 1 or height < 2 or width < 2 or not fps > 0.0:
@@ -49,7 +49,8 @@ def render_clip(
     textures = [_texture(thing, side * _SUPERSAMPLING) for thing in things]
     light = _light(spec, points)[..., None]
 
-    poses = [[thing.pose(t / fps) for thing in things] for t in range(num_frames)]
+    times = [spec.path_time(t / fps) for t in range(num_frames)]
+    poses = [[thing.pose(time) for thing in things] for time in times]
     frames = np.empty((num_frames, height, width, 3), np.uint8)
     for t in range(num_frames):
         canvas = _sample(textures[0], spec, poses[t][0], fine, side)

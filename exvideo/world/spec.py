@@ -7,13 +7,20 @@ z -> alpha z + beta, and a constant camera motion has a closed form.
 
 import cmath
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 # 127, SVD's default, is then 1 px a frame at 64x64, and 255 is reached at 2 px a frame.
 _BUCKETS_PER_SHORT_SIDE = 128.0 * 64.0
 _MAX_BUCKET = 255
+
+SPEED = (0.004, 0.0155)
+"""Short sides a frame, of a clip that is not given its speed."""
+
+SWING = 2 / 3
+"""Seconds: at 24 frames a second a base of 8 frames sees the way out only. A longer clip, or one of
+fewer frames a second, shows that the camera comes back."""
 
 
 def motion_bucket_id(speed: float, short_side: int) -> int:
@@ -38,7 +45,7 @@ class Layer:
     spin: float  # radians a second
 
     def pose(self, seconds: float) -> tuple[complex, complex]:
-        """(alpha, beta) of frame point -> layer point at this time."""
+        """(alpha, beta) of frame point -> layer point at this path time."""
         room = max(0.5 - 0.5 * self.radius, 0.0)
         place = complex(
             _bounce(self.position.real + self.velocity.real * seconds, room),
@@ -60,12 +67,22 @@ class WorldClip:
     layers: tuple[Layer, ...]
     light_angle: float
     light_strength: float  # relative brightness goes from 1 - strength to 1 + strength
+    swing: float | None = None  # seconds in which all swings out and back; None: it goes on
+
+    def path_time(self, seconds: float) -> float:
+        """How far everything has moved along its path, in seconds at its mean speed.
+
+        A swing starts from rest, turns smoothly at its half and is back at its end.
+        """
+        if self.swing is None:
+            return seconds
+        return 0.5 * self.swing * math.sin(math.pi * seconds / self.swing) ** 2
 
     def pose(self, seconds: float) -> tuple[complex, complex]:
-        """(alpha, beta) of frame point -> background point at this time.
+        """(alpha, beta) of frame point -> background point at this path time.
 
-        The flow dz/dt = growth z + pan is the same at every moment, so the background's optical
-        flow is stationary: whatever changes from frame to frame comes from the layers.
+        The flow dz/dt = growth z + pan is the same at every moment, so without a swing the
+        background's optical flow is stationary: what changes comes from the layers.
         """
         if abs(self.growth) < 1e-9:
             return 1.0 + 0.0j, self.pan * seconds
@@ -77,27 +94,32 @@ def random_spec(
     seed: int,
     photographs: tuple[str, ...],
     *,
-    fps: float = 8.0,
+    fps: float = 24.0,
     speed: float | None = None,
-    heading: tuple[float, float] = (-0.3, 0.3),
+    free: bool = False,
     max_layers: int = 2,
 ) -> WorldClip:
     """Draw a clip over `photographs`; the same arguments give the same clip.
 
-    `speed` is the background's mean motion from one frame to the next at `fps`, as a fraction of
-    the frame's short side (1/64 is 1 px at 64x64); without it, it is drawn uniformly from 0.004 to
-    0.02. Nearer layers are faster. Pass the `fps` at which the clip will be rendered.
+    The camera swings to the right and back in `SWING` seconds, from rest, again and again; the
+    layers pass by to the left and back, nearer ones faster. So the first frame, the speed and the
+    time tell where everything is, and a model of few parameters can learn how the picture moves
+    instead of guessing where to; and however long the clip, what it shows stays within reach of the
+    first frame. In a `free` clip the camera heads anywhere, zooms and rotates, the layers spin and
+    go their own ways, and nothing turns back but at the frame's borders.
 
-    `heading` bounds the camera's direction (radians, 0 is to the right, positive down). It hardly
-    varies by default, so that a model of few parameters can learn how the picture moves on instead
-    of guessing where to.
+    `speed` is the background's mean motion from one frame to the next at `fps`, as a fraction of
+    the frame's short side (1/64 is 1 px at 64x64); without it, it is drawn uniformly from `SPEED`.
     """
     if not photographs:
         raise ValueError("random_spec needs at least one photograph")
     rng = np.random.default_rng(seed)
-    drawn = float(rng.uniform(0.004, 0.02))
+    drawn = float(rng.uniform(*SPEED))
     speed = drawn if speed is None else speed
-    pan, growth = _camera_motion(rng, speed, heading)
+    # Drawn in either case: a seed shows the same things, however they move.
+    pan, growth = _free_motion(rng, speed)
+    if not free:
+        pan, growth = complex(speed), 0j
     return WorldClip(
         photograph=str(rng.choice(photographs)),
         centre=(float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.3, 0.7))),
@@ -105,21 +127,20 @@ def random_spec(
         pan=pan * fps,
         growth=growth * fps,
         layers=tuple(
-            _random_layer(rng, photographs, speed * nearness, fps)
+            _random_layer(rng, photographs, speed * nearness, fps, free)
             for nearness in np.linspace(1.2, 1.8, max_layers)[: rng.integers(0, max_layers + 1)]
         ),
         light_angle=float(rng.uniform(0.0, 2.0 * math.pi)),
         light_strength=float(rng.uniform(0.0, 0.15)),
+        swing=None if free else SWING,
     )
 
 
-def _camera_motion(
-    rng: np.random.Generator, speed: float, heading: tuple[float, float]
-) -> tuple[complex, complex]:
+def _free_motion(rng: np.random.Generator, speed: float) -> tuple[complex, complex]:
     """Pan and growth a frame, in random proportion, with mean speed `speed` over a square frame."""
     share = rng.dirichlet((4.0, 0.4, 0.4))
     sign = rng.choice((-1.0, 1.0), size=2)
-    direction = cmath.exp(1j * rng.uniform(*heading))
+    direction = cmath.exp(1j * rng.uniform(0.0, 2.0 * math.pi))
     mean_radius = 0.3826  # mean distance from the centre of a unit square
     # A fast zoom soon runs out of picture: its rate is bounded and the pan takes over.
     zoom = sign[0] * min(share[1] * speed / mean_radius, 0.02)
@@ -139,10 +160,10 @@ def _camera_motion(
 
 
 def _random_layer(
-    rng: np.random.Generator, photographs: tuple[str, ...], speed: float, fps: float
+    rng: np.random.Generator, photographs: tuple[str, ...], speed: float, fps: float, free: bool
 ) -> Layer:
     direction = cmath.exp(1j * rng.uniform(0.0, 2.0 * math.pi))
-    return Layer(
+    layer = Layer(
         photograph=str(rng.choice(photographs)),
         centre=(float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.3, 0.7))),
         view=float(rng.uniform(0.25, 0.5)),
@@ -153,6 +174,7 @@ def _random_layer(
         velocity=complex(speed * direction) * fps,
         spin=float(rng.uniform(-0.06, 0.06)) * fps,
     )
+    return layer if free else replace(layer, velocity=complex(-speed * fps), spin=0.0)
 
 
 def _bounce(position: float, room: float) -> float:

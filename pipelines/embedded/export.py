@@ -37,12 +37,14 @@ def load_averaged(model: nn.Module, state: dict[str, Any]) -> None:
 
 def export_vae(run: Path, folder: Path) -> int:
     state = load_state(run)
+    vae = build_vae()
     if "quant_conv.weight" in state["ema"]:
-        vae = build_vae()
         load_averaged(vae, state)
         vae.register_to_config(scaling_factor=scaling_factor(vae))
     else:  # the run has kept the encoder of the VAE that is there
-        vae = AutoencoderKLTemporalDecoder.from_pretrained(folder / "vae")
+        kept = AutoencoderKLTemporalDecoder.from_pretrained(folder / "vae")
+        vae.load_state_dict(kept.state_dict())
+        vae.register_to_config(scaling_factor=kept.config["scaling_factor"])
         load_averaged(vae, state)
     vae.half().save_pretrained(folder / "vae")
     return int(state["step"])

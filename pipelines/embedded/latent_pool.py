@@ -2,12 +2,12 @@
 
 python -m pipelines.embedded.latent_pool --vae RUN/vae --image-encoder DIR --out POOL [--clips 1000]
 
-A clip of 16 frames gives the base's 8-frame windows at several starts. Chunks of clips are files of
-their own, so that a pool which was cut off goes on, and training may begin before it is complete.
+Clips have the base's 8 frames, at 24, 12 or 8 a second: at few frames a second the base sees the
+world's camera turn and come back. Chunks of clips are files of their own, so that a pool which was
+cut off goes on, and training may begin before it is complete.
 """
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 from exvideo.latents.encode import draw_noise, image_embeds, posterior_means, to_pixels
 from exvideo.world import (
     HELD_OUT_PHOTOGRAPHS,
+    SPEED,
     TRAIN_PHOTOGRAPHS,
     motion_bucket_id,
     random_spec,
@@ -27,9 +28,13 @@ from exvideo.world import (
 from pipelines.embedded.svd_parts import NATIVE_FRAMES
 from pipelines.embedded.train_vae import SIZE, recolour
 
-FRAMES = 16
-STARTS = (0, 4, 8)
-FPS = (8, 12, 24, 30)
+FPS = (24, 12, 8)
+SPEED_FPS = 24
+"""At which `exvideo.world.SPEED` is meant."""
+FASTEST = 0.03
+"""Short sides a frame: what is faster would pass the last motion bucket."""
+AUGMENTATIONS = 2
+"""Noised first frames a clip, each with its own strength."""
 CLIPS_PER_FILE = 40
 VALIDATION_CLIPS = 40
 """The first ones show photographs that training never sees."""
@@ -49,28 +54,23 @@ class PoolEncoder:
 
     @torch.inference_mode()
     def clip(self, seed: int) -> Tensors:
-        """Latents of one clip, and the conditions of each of its windows."""
+        """One training sample in the form that `exvideo.training.objective.make_batch` takes."""
         rng = np.random.default_rng((seed, 1))
-        fps = float(rng.choice(FPS))
-        held_out = seed < VALIDATION_CLIPS
-        photographs = HELD_OUT_PHOTOGRAPHS if held_out else TRAIN_PHOTOGRAPHS
-        spec = random_spec(seed, photographs, fps=fps)
-        rendered = render_clip(spec, FRAMES, SIZE, SIZE, fps)
-        speed = np.hypot(rendered.flow[:, 0], rendered.flow[:, 1]).mean(axis=(1, 2))
+        photographs = HELD_OUT_PHOTOGRAPHS if seed < VALIDATION_CLIPS else TRAIN_PHOTOGRAPHS
+        speed = float(rng.uniform(*SPEED))
+        fps = float(rng.choice([fps for fps in FPS if speed * SPEED_FPS / fps < FASTEST]))
+        spec = random_spec(seed, photographs, fps=SPEED_FPS, speed=speed)
+        rendered = render_clip(spec, NATIVE_FRAMES, SIZE, SIZE, fps)
         pixels = recolour(to_pixels(torch.from_numpy(rendered.frames)), rng)
-        firsts = pixels[list(STARTS)]
-        strengths, noise = draw_noise(f"pool-{seed}", len(STARTS), tuple(firsts.shape[1:]))
-        noised = firsts + strengths[:, None, None, None] * noise
+        strengths, noise = draw_noise(f"pool-{seed}", AUGMENTATIONS, tuple(pixels.shape[1:]))
+        noised = pixels[0] + strengths[:, None, None, None] * noise
         means = posterior_means(torch.cat([pixels, noised]), self.vae).half()
-        buckets = [
-            motion_bucket_id(float(speed[s : s + NATIVE_FRAMES - 1].mean()), SIZE) for s in STARTS
-        ]
         return {
-            "latents": means[:FRAMES].contiguous(),
-            "cond_latents": means[FRAMES:].contiguous(),
+            "latents": means[:NATIVE_FRAMES].contiguous(),
+            "cond_latents": means[NATIVE_FRAMES:].contiguous(),
             "noise_aug_strengths": strengths,
-            "image_embeds": image_embeds(firsts, self.image_encoder, self.processor),
-            "motion_bucket_id": torch.tensor(buckets, dtype=torch.float32),
+            "image_embeds": image_embeds(pixels[:1], self.image_encoder, self.processor)[0],
+            "motion_bucket_id": torch.tensor(float(motion_bucket_id(rendered.speed, SIZE))),
             "fps": torch.tensor(fps),
         }
 
@@ -84,24 +84,12 @@ def load_pool(folder: Path) -> Tensors:
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def sample(pool: Mapping[str, torch.Tensor], clip: int, start: int) -> Tensors:
-    """One training sample in the form that `exvideo.training.objective.make_batch` takes."""
-    return {
-        "latents": pool["latents"][clip, STARTS[start] : STARTS[start] + NATIVE_FRAMES],
-        "cond_latents": pool["cond_latents"][clip, start : start + 1],
-        "noise_aug_strengths": pool["noise_aug_strengths"][clip, start : start + 1],
-        "image_embeds": pool["image_embeds"][clip, start],
-        "motion_bucket_id": pool["motion_bucket_id"][clip, start],
-        "fps": pool["fps"][clip],
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Encode clips of the small world.")
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--image-encoder", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=2000)
+    parser.add_argument("--clips", type=int, default=4000)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     encoder = PoolEncoder(options.vae, options.image_encoder)

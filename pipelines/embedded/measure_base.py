@@ -26,7 +26,7 @@ from exvideo.models import load_pipeline
 from exvideo.world import HELD_OUT_PHOTOGRAPHS, motion_bucket_id, random_spec, render_clip
 from pipelines.embedded.train_raft import ITERATIONS
 
-FPS = 8
+FPS = 24
 
 
 def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""Measure the embedded VAE (PSNR) and RAFT-small (end-point error) on held-out data.
+"""Measure the embedded VAE (PSNR, flicker) and RAFT-small (end-point error) on held-out data.
 
 python -m pipelines.embedded.measure_parts [--vae FOLDER] [--raft FILE] [--pairs 64] [--frames 24]
 """
@@ -12,6 +12,7 @@ from diffusers.models import AutoencoderKLTemporalDecoder
 from exvideo.config import FlowConfig
 from exvideo.evaluation.flow import load_raft
 from pipelines.embedded.train_raft import ITERATIONS, end_point_errors
+from pipelines.embedded.train_temporal_decoder import clip_figures
 from pipelines.embedded.train_vae import held_out_psnr
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     figures: dict[str, float] = {}
     if options.vae:
         vae = AutoencoderKLTemporalDecoder.from_pretrained(options.vae).eval()
-        figures |= held_out_psnr(vae, options.frames)
+        figures |= held_out_psnr(vae, options.frames) | clip_figures(vae)
     if options.raft:
         config = FlowConfig(model="raft_small", weights=str(options.raft), iterations=ITERATIONS)
         figures |= end_point_errors(load_raft(config), options.pairs)

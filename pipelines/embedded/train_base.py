@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from exvideo.config import SigmaConfig
 from exvideo.training.objective import Batch, Draw, draw, make_batch, v_loss
-from pipelines.embedded.latent_pool import STARTS, VALIDATION_CLIPS, load_pool, sample
+from pipelines.embedded.latent_pool import AUGMENTATIONS, VALIDATION_CLIPS, load_pool
 from pipelines.embedded.svd_parts import NATIVE_FRAMES, build_unet
 from pipelines.embedded.training_run import TrainingRun, arguments
 
@@ -30,20 +30,21 @@ def main() -> None:
     parser = arguments("Train the embedded base model.", steps=14000, learning_rate=1e-3)
     parser.add_argument("--pool", type=Path, required=True)
     parser.add_argument("--vae", type=Path, required=True, help="that the pool was made with")
+    parser.add_argument("--start", type=Path, help="a U-Net's folder to go on from")
     options = parser.parse_args()
     scaling_factor = float(AutoencoderKLTemporalDecoder.load_config(options.vae)["scaling_factor"])
     unet = build_unet(options.seed)
+    if options.start:
+        unet.load_state_dict(type(unet).from_pretrained(options.start).state_dict())
     run = TrainingRun(unet, options, ema_decay=0.998)
     pool: dict[str, torch.Tensor] = {}
 
     def samples(step: int, rng: np.random.Generator, clips: range) -> Batch:
-        chosen = [
-            sample(pool, int(rng.choice(clips)), int(rng.integers(len(STARTS))))
-            for _ in range(BATCH)
-        ]
+        numbers = [int(rng.choice(clips)) for _ in range(BATCH)]
+        chosen = [{name: stack[number] for name, stack in pool.items()} for number in numbers]
         shape = (NATIVE_FRAMES, *pool["latents"].shape[2:])
         draws: list[Draw] = [
-            draw(options.seed, step * BATCH + i, shape, 1, SIGMA, CONDITION_DROPOUT)
+            draw(options.seed, step * BATCH + i, shape, AUGMENTATIONS, SIGMA, CONDITION_DROPOUT)
             for i in range(BATCH)
         ]
         return make_batch(chosen, draws, scaling_factor)

@@ -6,7 +6,6 @@ The pairs are enlarged to 256x256, half of them from 128x128 and half from the t
 and cropped. `exvideo.evaluation.flow` enlarges more: what is learned here is still finer there.
 """
 
-import math
 from collections.abc import Mapping
 
 import cv2
@@ -35,13 +34,11 @@ BATCH = 3
 ITERATIONS = 5
 GAMMA = 0.8  # weight of an iteration's error relative to the next one's (RAFT, equation 7)
 MAX_DISPLACEMENT = 8.0
-ANY = (0.0, 2.0 * math.pi)
-"""The world's camera has a habit; flow must be found in every direction."""
 
 
 def training_pair(seed: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """(frames [2, 3, CROP, CROP] in [-1, 1], flow [2, CROP, CROP] in px of the enlarged frames)."""
-    spec = random_spec(seed, TRAIN_PHOTOGRAPHS, speed=float(rng.uniform(0.0, 0.045)), heading=ANY)
+    spec = random_spec(seed, TRAIN_PHOTOGRAPHS, speed=float(rng.uniform(0.0, 0.045)), free=True)
     size = SIZE if rng.random() < 0.5 else SIZE // 2
     clip = render_clip(spec, 2, size, size)
     pixels = _disturb(to_pixels(torch.from_numpy(clip.frames)), rng)
@@ -92,7 +89,7 @@ def held_out_pairs(count: int) -> list[RenderedClip]:
     seed = 0
     while len(pairs) < count:
         speed = float(np.random.default_rng(seed).uniform(0.002, 0.05))
-        spec = random_spec(seed, HELD_OUT_PHOTOGRAPHS, speed=speed, heading=ANY)
+        spec = random_spec(seed, HELD_OUT_PHOTOGRAPHS, speed=speed, free=True)
         clip = render_clip(spec, 2, SIZE, SIZE)
         if np.hypot(clip.flow[:, 0], clip.flow[:, 1]).max() <= MAX_DISPLACEMENT:
             pairs.append(clip)

@@ -7,7 +7,7 @@ of them keep their meaning while the decoder gets better.
 
 The spatial weights are trained on single frames. The temporal decoder's own layers stay where they
 change nothing: zero-initialised residual branches and an identity at the output. In training they
-are left out.
+are left out; `train_temporal_decoder` trains them afterwards, and anew after a change here.
 """
 
 from collections.abc import Iterator
@@ -67,6 +67,13 @@ def build_vae() -> AutoencoderKLTemporalDecoder:
         if name.endswith("mix_factor"):
             parameter.requires_grad_(False)  # without effect while both branches agree
     return vae
+
+
+def spatial_weights(vae: AutoencoderKLTemporalDecoder) -> dict[str, torch.Tensor]:
+    """All of a VAE's tensors but those of the decoder's temporal layers."""
+    temporal = ("temporal_res_block", "time_conv_out", "time_mixer")
+    state = vae.state_dict()
+    return {name: state[name] for name in state if not any(part in name for part in temporal)}
 
 
 class _Unchanged(nn.Module):
@@ -175,7 +182,7 @@ def main() -> None:
     vae = build_vae()
     if options.decoder_of:
         start = AutoencoderKLTemporalDecoder.from_pretrained(options.decoder_of)
-        vae.load_state_dict(start.state_dict())
+        vae.load_state_dict(spatial_weights(start), strict=False)
         vae.register_to_config(scaling_factor=start.config.scaling_factor)
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)

@@ -3,16 +3,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers.models import AutoencoderKLTemporalDecoder
 
 from exvideo.generation.image_to_video import Sampling, image_to_video
 from exvideo.training.objective import draw, make_batch
 from exvideo.world import HELD_OUT_PHOTOGRAPHS, random_spec, render_clip
-from pipelines.embedded.latent_pool import PoolEncoder, load_pool, sample
+from pipelines.embedded.latent_pool import AUGMENTATIONS, PoolEncoder, load_pool
 from pipelines.embedded.measure_base import spearman
 from pipelines.embedded.real_frames import centre_square, real_frames
 from pipelines.embedded.svd_parts import NATIVE_FRAMES, assemble, build_unet, save_image_encoder
 from pipelines.embedded.train_base import SIGMA
 from pipelines.embedded.train_raft import CROP, held_out_pairs, training_pair
+from pipelines.embedded.train_temporal_decoder import (
+    decoding_loss,
+    freeze_all_but_temporal_layers,
+    training_clip,
+)
 from pipelines.embedded.train_vae import build_vae, psnr
 
 
@@ -33,6 +39,20 @@ def test_the_temporal_decoder_starts_as_a_decoder_of_single_frames() -> None:
         together = vae.decode(latents, num_frames=4).sample
         alone = torch.cat([vae.decode(one[None], num_frames=1).sample for one in latents])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_only_what_joins_frames_in_the_decoder_is_trained_against_flicker(parts: Path) -> None:
+    vae = AutoencoderKLTemporalDecoder.from_pretrained(parts / "vae")
+    freeze_all_but_temporal_layers(vae)
+    clip = training_clip(np.random.default_rng(0))
+    assert clip.shape == (NATIVE_FRAMES, 3, 64, 64)
+    decoding_loss(vae, clip[None], np.random.default_rng(0)).backward()
+    trained = {name for name, p in vae.named_parameters() if p.grad is not None}
+    assert any("temporal_res_block" in name for name in trained)
+    assert all(
+        "temporal_res_block" in name or "time_conv_out" in name or name.endswith("mix_factor")
+        for name in trained
+    )
 
 
 def test_psnr_is_that_of_the_definition() -> None:
@@ -79,19 +99,17 @@ def test_raft_is_measured_on_displacements_up_to_eight_pixels() -> None:
         assert np.hypot(pair.flow[:, 0], pair.flow[:, 1]).max() <= 8.0
 
 
-def test_a_window_of_the_pool_trains_the_unet(parts: Path, tmp_path: Path) -> None:
-    encoder = PoolEncoder(parts / "vae", parts / "image_encoder")
-    clips = [encoder.clip(seed) for seed in range(2)]
-    pool = {name: torch.stack([clip[name] for clip in clips]) for name in clips[0]}
-    last = sample(pool, 1, 2)
-    drawn = draw(0, 0, last["latents"].shape, 1, SIGMA, 0.0)
-    batch = make_batch([last], [drawn], scaling_factor=0.5)
+def test_a_clip_of_the_pool_trains_the_unet(parts: Path) -> None:
+    clip = PoolEncoder(parts / "vae", parts / "image_encoder").clip(1)
+    drawn = draw(0, 0, clip["latents"].shape, AUGMENTATIONS, SIGMA, 0.0)
+    batch = make_batch([clip], [drawn], scaling_factor=0.5)
     assert batch.latents.shape == (1, NATIVE_FRAMES, 4, 16, 16)
-    assert batch.added_time_ids[0, 0] == last["fps"] - 1
+    assert batch.added_time_ids[0, 0] == clip["fps"] - 1
     assert 0 <= batch.added_time_ids[0, 1] <= 255
-    # The condition is the window's own first frame, but for its little noise.
-    errors = (last["latents"] - last["cond_latents"]).float().square().mean(dim=(1, 2, 3))
-    assert errors.argmin() == 0
+    # The condition is the clip's first frame, but for its little noise.
+    for condition in clip["cond_latents"]:
+        errors = (clip["latents"] - condition).float().square().mean(dim=(1, 2, 3))
+        assert errors.argmin() == 0
 
 
 def test_the_pool_names_what_is_missing(tmp_path: Path) -> None:

@@ -62,5 +62,5 @@ def test_raft_measures_motion_over_photographs_it_never_saw(raft: Raft) -> None:
         difference = raft(pair.frames) - pair.flow
         errors.append(np.hypot(difference[:, 0], difference[:, 1]).mean())
         displacements.append(pair.speed)
-    assert np.mean(errors) < 1.3
-    assert np.mean(errors) < 0.5 * np.mean(displacements)
+    assert np.mean(errors) < 0.5
+    assert np.mean(errors) < 0.2 * np.mean(displacements)

@@ -92,13 +92,42 @@ def test_rotation_and_zoom_follow_their_closed_form() -> None:
 
 
 def test_the_camera_s_flow_does_not_change_with_time() -> None:
-    flow = render_clip(random_spec(3, TRAIN_PHOTOGRAPHS, max_layers=0), 12, 32, 32).flow
+    spec = random_spec(3, TRAIN_PHOTOGRAPHS, free=True, max_layers=0)
+    flow = render_clip(spec, 12, 32, 32).flow
     np.testing.assert_allclose(flow, np.broadcast_to(flow[:1], flow.shape), atol=1e-3)
+
+
+def test_everything_passes_by_to_the_left_first_and_nearer_layers_faster() -> None:
+    for seed in range(8):
+        spec = random_spec(seed, TRAIN_PHOTOGRAPHS, speed=0.02)
+        flow = render_clip(spec, 2, 64, 64, fps=3).flow[0]  # half a swing: all the way out
+        background = -0.02 * 64 * 8
+        assert np.isclose(flow[0], background, atol=1e-3).any()
+        np.testing.assert_allclose(flow[1], 0.0, atol=1e-3)
+
+
+def test_a_swing_starts_from_rest_and_comes_back_to_the_very_same_picture() -> None:
+    clip = render_clip(random_spec(5, TRAIN_PHOTOGRAPHS), 17, 64, 64, fps=24)
+    speed = np.hypot(clip.flow[:, 0], clip.flow[:, 1]).mean(axis=(1, 2))
+    assert speed.argmin() in (0, 7, 8, 15)
+    np.testing.assert_array_equal(clip.frames[16], clip.frames[0])
+    np.testing.assert_array_equal(clip.frames[11], clip.frames[5])
+    assert (clip.frames[8] != clip.frames[0]).any()
+
+
+def test_free_cameras_head_everywhere() -> None:
+    flows = [
+        render_clip(random_spec(seed, TRAIN_PHOTOGRAPHS, free=True, max_layers=0), 2, 32, 32).flow
+        for seed in range(24)
+    ]
+    directions = [np.angle(complex(*flow[0].mean(axis=(1, 2)))) for flow in flows]
+    assert set(np.digitize(directions, [-np.pi / 2, 0.0, np.pi / 2])) == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_flow_carries_each_frame_onto_the_next(seed: int) -> None:
-    clip = render_clip(random_spec(seed, HELD_OUT_PHOTOGRAPHS, speed=0.03), 4, 64, 64)
+    spec = random_spec(seed, HELD_OUT_PHOTOGRAPHS, speed=0.03, free=True)
+    clip = render_clip(spec, 4, 64, 64)
     y, x = np.mgrid[:64, :64].astype(np.float32)
     for t in range(3):
         following = clip.frames[t + 1].astype(np.float32)
@@ -111,10 +140,11 @@ def test_the_flow_carries_each_frame_onto_the_next(seed: int) -> None:
         assert error < 6.0
 
 
-def test_speed_is_the_number_that_was_asked_for() -> None:
-    for seed in range(8):
-        spec = random_spec(seed, TRAIN_PHOTOGRAPHS, fps=24, speed=1 / 32, max_layers=0)
-        assert render_clip(spec, 3, 64, 64, fps=24).speed == pytest.approx(2.0, rel=0.03)
+@pytest.mark.parametrize("free", [False, True])
+def test_speed_over_a_swing_is_the_number_that_was_asked_for(free: bool) -> None:
+    for seed in range(4):
+        spec = random_spec(seed, TRAIN_PHOTOGRAPHS, speed=1 / 32, free=free, max_layers=0)
+        assert render_clip(spec, 17, 64, 64, fps=24).speed == pytest.approx(2.0, rel=0.03)
 
 
 def test_motion_bucket_is_svd_s_default_at_one_pixel_a_frame() -> None:
