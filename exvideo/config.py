@@ -24,6 +24,9 @@ from exvideo.errors import InputError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
+Precision = Literal["auto", "float32", "bfloat16"]
+"""`auto` is bfloat16 where the device computes it natively, else float32."""
+
 
 class _Loader(yaml.SafeLoader):
     """YAML in which 1e-4 is a number, as everyone expects, and not a string."""
@@ -144,7 +147,8 @@ class LatentsConfig(_Section):
     clips_per_shard: PositiveInt
     frames_per_batch: PositiveInt
     """Frames that pass through the VAE's encoder at a time."""
-    encode_dtype: Literal["float32", "bfloat16"]
+    precision: Precision
+    """Of the VAE's encoder."""
     noise_augmentations: PositiveInt
     """Noised first frames stored a clip, each with its own strength."""
     workers: PositiveInt
@@ -173,7 +177,8 @@ class TrainingConfig(_Section):
     warmup_steps: int = Field(ge=0)
     weight_decay: float = Field(ge=0)
     max_grad_norm: PositiveFloat
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
+    """What the U-Net computes in; the optimizer's weights are float32 in any case."""
     zero_stage: Literal[0, 1, 2, 3]
     sigma: SigmaConfig
     condition_dropout: Fraction
@@ -218,6 +223,8 @@ class EvaluationConfig(_Section):
     noise_aug_strength: float = Field(ge=0)
     fps: PositiveInt
     decode_chunk_size: PositiveInt
+    precision: Precision
+    """What the U-Net computes in; VAE and flow compute in float32."""
     grid_clips: PositiveInt
     """Clips that the contact sheet and the MP4 show."""
     grid_frames: PositiveInt

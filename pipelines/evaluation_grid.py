@@ -34,7 +34,7 @@ FILES = {
 
 def sections(preset: Preset) -> Any:
     # Clips and weights come in through the inputs' digests.
-    return [preset.evaluation, preset.model, preset.clips.num_frames, preset.training.precision]
+    return [preset.evaluation, preset.model, preset.clips.num_frames]
 
 
 def run(job: Job) -> Outcome:
@@ -45,14 +45,17 @@ def run(job: Job) -> Outcome:
     from exvideo.evaluation.samples import generate_missing, samples
     from exvideo.evaluation.side_by_side import write_side_by_side
     from exvideo.generation.load import best_device, extended_pipeline
+    from exvideo.precision import choose_precision
 
     preset, config = job.preset, job.preset.evaluation
     num_frames = preset.clips.num_frames
+    choice = choose_precision(config.precision, best_device())
+    job.progress.say(f"sampling in {choice.reason}")
     raft = load_raft(config.flow, best_device())  # before hours of sampling: its file may lack
 
     def pipeline(phase: "Phase") -> "StableVideoDiffusionPipeline":
         return extended_pipeline(
-            preset.model, num_frames, phase.extension, precision=preset.training.precision
+            preset.model, num_frames, phase.extension, precision=choice.precision
         )
 
     with _phases(job) as (phases, native_frames):
@@ -71,7 +74,11 @@ def run(job: Job) -> Outcome:
     for name, path in drawn.items():
         write_atomically(job.output / FILES[name], path.read_bytes())
     _log(job, numbers, list(drawn.values()))
-    figures = {**_figures(numbers), "grid contrast": grid_contrast(blocks)}
+    figures = {
+        **_figures(numbers),
+        "precision": choice.precision,
+        "grid contrast": grid_contrast(blocks),
+    }
     return Outcome(digest_of(numbers.model_dump()), FILES, figures)
 
 

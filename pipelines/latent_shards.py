@@ -5,23 +5,25 @@ python -m pipelines.latent_shards --preset tiny --set latents.workers=4
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exvideo.config import Preset, shipped
 from exvideo.errors import InputError
 from exvideo.receipt import Figure, digest_of
 from pipelines.stage import Job, Outcome, Stage, main
 
+if TYPE_CHECKING:
+    from exvideo.latents.manifest import Encoding
+
 
 def run(job: Job) -> Outcome:
     """Encode the kept clips that have no latents yet and write the manifest of all."""
     from exvideo.clips.manifest import read_clips
-    from exvideo.latents.manifest import Encoding, LatentClip, manifest_of, write_manifest
+    from exvideo.latents.manifest import LatentClip, manifest_of, write_manifest
     from exvideo.latents.plan import plan_shards
     from exvideo.latents.shard import finished_shards, remove_leftovers
     from exvideo.latents.shard_worker import EncodingTask, ShardWorker
     from exvideo.latents.workers import write_shards
-    from exvideo.models import ENCODERS, base_id
 
     settings, base = job.preset.latents, job.preset.model.base
     kept = [it for it in read_clips(job.inputs["clips"].file("manifest")) if it.status == "kept"]
@@ -29,12 +31,7 @@ def run(job: Job) -> Outcome:
         raise InputError(
             f"{job.inputs['clips'].folder}: no clip was kept; its manifest has the reasons"
         )
-    encoding = Encoding(
-        base_id=base_id(base, ENCODERS),
-        dtype=settings.encode_dtype,
-        frames_per_batch=settings.frames_per_batch,
-        noise_augmentations=settings.noise_augmentations,
-    )
+    encoding = _encoding(job)
     finished = finished_shards(job.output, encoding)
     plans = plan_shards(kept, finished, settings.clips_per_shard, encoding)
     job.progress.say(f"{len(kept)} clips; {len(plans)} shards to write, {len(finished)} finished")
@@ -54,6 +51,31 @@ def run(job: Job) -> Outcome:
     manifest = manifest_of(clips, finished, job.inputs["clips"].receipt.digest)
     name, digest = write_manifest(job.output, manifest)
     return Outcome(digest, {"manifest": name}, _figures(manifest, written=len(plans)))
+
+
+def _encoding(job: Job) -> "Encoding":
+    """How rows are encoded; under `precision: auto` as the rows that are there already."""
+    from exvideo.latents.manifest import Encoding
+    from exvideo.latents.shard import finished_shards
+    from exvideo.latents.workers import choose_workers_precision
+    from exvideo.models import ENCODERS, base_id
+
+    settings = job.preset.latents
+    encoding = Encoding(
+        base_id=base_id(job.preset.model.base, ENCODERS),
+        dtype="float32",
+        frames_per_batch=settings.frames_per_batch,
+        noise_augmentations=settings.noise_augmentations,
+    )
+    if settings.precision == "auto":
+        for dtype in ("float32", "bfloat16"):
+            begun = encoding.model_copy(update={"dtype": dtype})
+            if finished_shards(job.output, begun):
+                job.progress.say(f"encoding in {dtype}, as the shards that are finished")
+                return begun
+    choice = choose_workers_precision(settings.precision, settings.gpus_per_worker)
+    job.progress.say(f"encoding in {choice.reason}")
+    return encoding.model_copy(update={"dtype": choice.precision})
 
 
 def sections(preset: Preset) -> Any:
@@ -89,6 +111,7 @@ def _figures(manifest: Any, written: int) -> dict[str, Figure]:
         "latent standard deviation": manifest.statistics.std,
         "latent absolute maximum": manifest.statistics.absmax,
         "encoders": manifest.encoding.base_id,
+        "precision": manifest.encoding.dtype,
     }
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exvideo.config import Preset, shipped
+from exvideo.config import Precision, Preset, shipped
 from exvideo.receipt import Figure, digest_of
 from pipelines.stage import Job, Outcome, Stage, main
 
@@ -66,20 +66,32 @@ def run(job: Job) -> Outcome:
         _publish(job, training)
         for name in ("curve", "metrics", "model"):
             tracked.log_artifact(training.folder / FILES[name], "training")
-    return Outcome(_digest(training.extension), FILES, _figures(job, rows, tracked))
+    figures = {**_figures(job, rows, tracked), "precision": training.training.precision}
+    return Outcome(_digest(training.extension), FILES, figures)
 
 
 def _training_job(job: Job) -> "TrainingJob":
+    """The job with its precision chosen; a training that goes on keeps what it began with."""
+    from exvideo.precision import choose_precision_apart
     from exvideo.training.job import TrainingJob
 
     shards = job.inputs["latent_shards"]
+    folder = job.scratch.absolute()
+    begun = TrainingJob.begun(folder)
+    if begun is None:
+        choice = choose_precision_apart(job.preset.training.precision)
+        job.progress.say(f"training in {choice.reason}")
+        precision: Precision = choice.precision
+    else:
+        precision = begun.training.precision
+        job.progress.say(f"training in {precision}, as this training began")
     return TrainingJob(
-        training=job.preset.training,
+        training=job.preset.training.model_copy(update={"precision": precision}),
         model=job.preset.model,
         num_frames=job.preset.clips.num_frames,
         latents=str(shards.file("manifest")),
         data_digest=shards.receipt.digest,
-        folder=job.scratch.absolute(),
+        folder=folder,
     )
 
 
@@ -110,8 +122,8 @@ def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
     run = TrackedRun.open_or_resume(preset, job.key, name, dagster_tags())
     try:
         job.progress.say(f"MLflow run: {run.url(preset.tracking.ui_url)}")
-        run.log_parameters(preset)
-        run.log_document(deepspeed_config(preset.training), "training/deepspeed.json")
+        run.log_parameters(preset.model_copy(update={"training": training.training}))
+        run.log_document(deepspeed_config(training.training), "training/deepspeed.json")
         run.log_document(preset.model_dump(mode="json"), "training/preset.yaml")
         run.log_dataset(
             "latent_shards",

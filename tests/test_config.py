@@ -26,7 +26,7 @@ def test_the_full_preset_is_the_papers_recipe() -> None:
     [
         ({"training.stepz": 3}, "training.stepz: Extra inputs are not permitted"),
         ({"training.ranks": "2"}, "training.ranks: Input should be a valid integer"),
-        ({"training.warmup_steps": 500}, "warmup_steps (500) must be below steps"),
+        ({"training.warmup_steps": 5000}, "warmup_steps (5000) must be below steps"),
         ({"clips.height": 60}, "clips.height (60) must be a multiple of 8"),
         ({"evaluation.grid_frames": 999}, "evaluation.grid_frames (999) exceeds clips.num_frames"),
         ({"source.kind": "ftp"}, "source: "),

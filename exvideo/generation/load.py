@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
@@ -14,6 +14,7 @@ from exvideo.config import BaseModelConfig, ModelConfig
 from exvideo.errors import InputError
 from exvideo.generation.unet_calls import in_bfloat16, wrap
 from exvideo.models import configure_attention, extend, load_extension, load_pipeline, load_unet
+from exvideo.precision import Computed
 
 
 def best_device() -> torch.device:
@@ -26,7 +27,7 @@ def extended_pipeline(
     num_frames: int,
     extension: Path | None = None,
     *,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Computed = "float32",
 ) -> StableVideoDiffusionPipeline:
     """The base extended to `num_frames`, with the trained tensors in `extension` if given.
 

@@ -10,6 +10,7 @@ from upath import UPath
 from exvideo.clips.manifest import Clip
 from exvideo.errors import InputError
 from exvideo.latents.schema import FORMAT, Statistics, TensorShapes
+from exvideo.precision import Computed
 from exvideo.receipt import write_atomically
 
 Split = Literal["train", "held_out"]
@@ -24,7 +25,7 @@ class Encoding(_Document):
 
     base_id: str
     """Identity of the VAE and the image encoder that made the latents."""
-    dtype: Literal["float32", "bfloat16"]
+    dtype: Computed
     frames_per_batch: PositiveInt
     """Recorded because kernels for other batch sizes may round differently."""
     noise_augmentations: PositiveInt

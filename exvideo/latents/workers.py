@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exvideo.config import Precision
 from exvideo.errors import InputError
 from exvideo.latents.cluster import joins_cluster, ray_cluster
 from exvideo.latents.plan import ShardPlan
+from exvideo.precision import Choice, choose_precision, choose_precision_apart
 from exvideo.progress import Progress
 
 TRIES = 3
@@ -57,6 +59,19 @@ def write_shards(
 
         actor: Any = ray.remote(num_cpus=1, num_gpus=gpus_per_worker)(worker)
         _Crew(plans, lambda: actor.remote(task), progress).work(workers)
+
+
+def choose_workers_precision(asked: Precision, gpus_per_worker: float) -> Choice:
+    """`choose_precision` for the devices of the workers, which may be another machine's."""
+    device = "cuda" if gpus_per_worker else "cpu"
+    if not joins_cluster():
+        return choose_precision_apart(asked, device)
+    with ray_cluster(num_cpus=1):
+        import ray
+
+        apart: Any = ray.remote(num_cpus=1, num_gpus=gpus_per_worker)(choose_precision)
+        choice: Choice = ray.get(apart.remote(asked, device))
+    return choice
 
 
 def _check_gpus(needed: float) -> None:

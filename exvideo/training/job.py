@@ -58,5 +58,11 @@ class TrainingJob(BaseModel):
         return path
 
     @classmethod
+    def begun(cls, folder: Path) -> Self | None:
+        """The job that has left a checkpoint in `folder`, if there is one."""
+        path = folder / "job.json"
+        return cls.read(path) if path.is_file() and any(folder.glob("checkpoints/*")) else None
+
+    @classmethod
     def read(cls, path: Path) -> Self:
         return cls.model_validate_json(path.read_bytes())

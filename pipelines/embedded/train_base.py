@@ -17,7 +17,7 @@ from exvideo.config import SigmaConfig
 from exvideo.training.objective import Batch, Draw, draw, make_batch, v_loss
 from pipelines.embedded.latent_pool import AUGMENTATIONS, VALIDATION_CLIPS, load_pool
 from pipelines.embedded.svd_parts import NATIVE_FRAMES, build_unet
-from pipelines.embedded.training_run import TrainingRun, arguments
+from pipelines.embedded.training_run import TrainingRun, arguments, autocast
 
 BATCH = 4
 # 16x16 latents hold less redundancy than SVD's 72x128: less noise hides as much of them.
@@ -56,7 +56,7 @@ def main() -> None:
 
     def loss(batch: Batch) -> torch.Tensor:
         # The plain attention is faster than the fused one on sequences of 8 and of 64 tokens.
-        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+        with autocast(), sdpa_kernel(SDPBackend.MATH):
             return v_loss(unet, batch).mean()
 
     @torch.no_grad()

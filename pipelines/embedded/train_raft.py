@@ -25,7 +25,7 @@ from exvideo.world import (
     random_spec,
     render_clip,
 )
-from pipelines.embedded.training_run import TrainingRun, arguments
+from pipelines.embedded.training_run import TrainingRun, arguments, autocast
 
 SIZE = 128
 ENLARGED = 256
@@ -76,7 +76,7 @@ def training_batch(rng: np.random.Generator) -> Mapping[str, torch.Tensor]:
 
 def sequence_loss(network: RAFT, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """L1 error of every iteration's flow, the later ones weighing more."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         estimates = network(batch["frames"][:, 0], batch["frames"][:, 1], ITERATIONS)
     errors = [(flow.float() - batch["flow"]).abs().mean() for flow in estimates]
     weights = [GAMMA ** (len(errors) - 1 - i) for i in range(len(errors))]

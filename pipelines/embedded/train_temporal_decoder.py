@@ -21,7 +21,7 @@ from exvideo.world import HELD_OUT_PHOTOGRAPHS, TRAIN_PHOTOGRAPHS, random_spec, 
 from pipelines.embedded.real_frames import centre_square, random_square, real_frames
 from pipelines.embedded.svd_parts import NATIVE_FRAMES
 from pipelines.embedded.train_vae import L1_WEIGHT, SIZE, held_out_psnr, recolour
-from pipelines.embedded.training_run import TrainingRun, arguments
+from pipelines.embedded.training_run import TrainingRun, arguments, autocast
 
 BATCH = 2
 FPS = (24, 12, 8)
@@ -76,7 +76,7 @@ def decoding_loss(
     latents = posterior_means(frames, vae)
     strength = float(rng.uniform(0.0, LATENT_NOISE)) / float(vae.config["scaling_factor"])
     noisy = latents + strength * torch.randn_like(latents)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         decoded = vae.decode(noisy, num_frames=length).sample
     error = decoded.float() - frames
     loss = error.square().mean() + L1_WEIGHT * error.abs().mean()

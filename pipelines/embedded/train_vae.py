@@ -26,7 +26,7 @@ from exvideo.latents.encode import to_pixels
 from exvideo.world import HELD_OUT_PHOTOGRAPHS, TRAIN_PHOTOGRAPHS, random_spec, render_clip
 from pipelines.embedded.real_frames import centre_square, random_square, real_frames
 from pipelines.embedded.svd_parts import start_residuals_at_zero
-from pipelines.embedded.training_run import TrainingRun, arguments
+from pipelines.embedded.training_run import TrainingRun, arguments, autocast
 
 SIZE = 64
 LATENT_CHANNELS = 4
@@ -128,7 +128,7 @@ def recolour(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 def reconstruction_loss(vae: AutoencoderKLTemporalDecoder, pixels: torch.Tensor) -> torch.Tensor:
     """Squared error, a little absolute error and a mild KL; means over pixels, latent elements."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         posterior = vae.encode(pixels).latent_dist
         decoded = vae.decode(posterior.sample(), num_frames=1).sample
     error = decoded.float() - pixels

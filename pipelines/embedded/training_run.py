@@ -17,7 +17,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from exvideo.precision import native_bfloat16
+
 T = TypeVar("T")
+
+
+def autocast() -> torch.autocast:
+    """bfloat16 where the processor computes it natively, else float32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=native_bfloat16(torch.device("cpu")))
 
 
 def arguments(description: str, *, steps: int, learning_rate: float) -> argparse.ArgumentParser:

@@ -171,5 +171,5 @@ def test_the_output_depends_on_what_shapes_it_and_not_on_the_rest(preset: Preset
         return str(sections(load_preset("tiny", settings)))
 
     assert document() != document(evaluation__sampling_steps=2)
-    assert document() != document(training__precision="float32")
+    assert document() != document(evaluation__precision="float32")
     assert document() == document(clips__workers=7, training__log_every=1)

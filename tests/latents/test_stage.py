@@ -119,5 +119,5 @@ def test_settings_of_no_influence_leave_the_output_where_it_is(tmp_path):
     preset = preset_at(UPath(tmp_path), tmp_path)
     settings = preset.latents.model_copy(update={"workers": 7, "gpus_per_worker": 1.0})
     assert STAGE.sections(preset.model_copy(update={"latents": settings})) == STAGE.sections(preset)
-    settings = preset.latents.model_copy(update={"encode_dtype": "bfloat16"})
+    settings = preset.latents.model_copy(update={"precision": "bfloat16"})
     assert STAGE.sections(preset.model_copy(update={"latents": settings})) != STAGE.sections(preset)

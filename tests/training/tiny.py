@@ -53,7 +53,7 @@ def training_config(**changes: Any) -> TrainingConfig:
         "warmup_steps": 1,
         "weight_decay": 0.01,
         "max_grad_norm": 1.0,
-        "precision": "bfloat16",
+        "precision": "float32",
         "zero_stage": 2,
         "sigma": SigmaConfig(mean=1.0, std=1.6),
         "condition_dropout": 0.1,
