@@ -188,6 +188,8 @@ class TrainingConfig(_Section):
     seed: int
     log_every: PositiveInt
     validate_every: PositiveInt
+    validation_clips: PositiveInt
+    """Held-out clips used, evenly spread: with fixed noise a few tell one step from another."""
     checkpoint_every: PositiveInt
     keep_checkpoints: PositiveInt
     loader_workers: int = Field(ge=0)

@@ -13,9 +13,6 @@ from exvideo.training.samples import Clip, Clips
 QUANTILES = (0.125, 0.375, 0.625, 0.875)
 """Of the noise distribution: the midpoints of its quarters."""
 
-MAX_CLIPS = 16
-"""Held-out clips used, evenly spread: with fixed noise a few tell one step from another."""
-
 
 class Interrupted(Exception):  # noqa: N818 (no fault: somebody asked)
     """Raised where the ranks agreed to stop."""
@@ -67,7 +64,7 @@ def _batches(
     Every rank gets as many, or ZeRO-3's gathering would wait for ever: the last ones may repeat
     a sample, with weight 0.
     """
-    used = min(len(clips), MAX_CLIPS)
+    used = min(len(clips), config.validation_clips)
     samples = [
         (clip * len(clips) // used, level)
         for clip in range(used)

@@ -4,10 +4,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 FPS_DENOMINATOR = 1001
 """The largest that broadcast rates need: 29.97 is 30000/1001."""
+
+CPU_AVX_512F = 13
+"""OpenCV's number of the feature, which its Python module does not name."""
 
 BT709 = 1
 """The colour space's number in H.264; untagged video is guessed from its size."""
@@ -45,11 +49,8 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, crf: int = 18) -> None
 
 
 def _options(crf: int) -> dict[str, str]:
-    # Loaded where a video is written: torch knows the processor, and takes seconds to load.
-    import torch
-
     options = {"crf": str(crf)}
     # x264's AVX-512 code gives the same frames other bytes now and then; AVX2's does not.
-    if torch.backends.cpu.get_cpu_capability() == "AVX512":
+    if cv2.checkHardwareSupport(CPU_AVX_512F):
         options["x264-params"] = "asm=avx2"
     return options

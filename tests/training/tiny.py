@@ -63,6 +63,7 @@ def training_config(**changes: Any) -> TrainingConfig:
         "seed": 3,
         "log_every": 2,
         "validate_every": 3,
+        "validation_clips": 16,
         "checkpoint_every": 2,
         "keep_checkpoints": 2,
         "loader_workers": 0,
