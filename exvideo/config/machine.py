@@ -3,7 +3,6 @@
 import glob
 import importlib.util
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from upath import UPath
 
 from exvideo.config.base_folder import NEEDED, UNET_CONFIG, is_repository, known_folder, single_file
-from exvideo.config.places import data_root, shipped
+from exvideo.config.places import data_root, shipped, unwritable
 from exvideo.config.preset import Preset
 from exvideo.config.preset_file import PresetError
 from exvideo.config.sections import LocalSource, PretrainedBase, TrainingConfig
@@ -102,9 +101,7 @@ def _storage(preset: Preset) -> Iterator[str]:
     if not local and preset.tracking.tracking_uri is None:
         yield f"tracking.tracking_uri: {key} is {root}: name an MLflow server"
     for name, folder in folders.items():
-        path = Path(folder).absolute()
-        existing = next(it for it in (path, *path.parents) if it.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK):
+        if existing := unwritable(Path(folder)):
             yield f"{name}: {existing} is no folder that can be written to"
 
 
