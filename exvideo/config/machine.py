@@ -15,7 +15,7 @@ from exvideo.config.preset import Preset
 from exvideo.config.preset_file import PresetError
 from exvideo.config.sections import LocalSource, PretrainedBase, TrainingConfig
 
-INSTALL_FLASH_ATTN = "uv pip install --no-build-isolation ninja flash-attn"
+INSTALL_FLASH_ATTN = "`make flash`, or `pip install ninja flash-attn --no-build-isolation`"
 """As its project says: it builds against the torch that is installed, with CUDA's compiler."""
 
 
@@ -34,7 +34,7 @@ def training_faults(training: TrainingConfig) -> list[str]:
     if training.attention == "flash_attn" and importlib.util.find_spec("flash_attn") is None:
         faults.append(
             "training.attention: flash_attn needs the flash-attn package, which is not installed: "
-            f"`{INSTALL_FLASH_ATTN}`, or set training.attention to sdpa, which has a flash kernel "
+            f"{INSTALL_FLASH_ATTN}; or set training.attention to sdpa, which has a flash kernel "
             "of its own"
         )
     if training.hostfile is not None and not Path(training.hostfile).is_file():

@@ -77,8 +77,8 @@ def load_clips(job: TrainingJob) -> tuple[LatentClips, LatentClips]:
 
 def load_extended_unet(job: TrainingJob) -> torch.nn.Module:
     """The base in float32, extended, its attention and activations as the job asks."""
-    # Of torch's attention kernels cuDNN's gives NaN gradients on shapes like ours (pytorch
-    # #196678, cudnn-frontend #1072); flash, the first choice in half precision, is as fast.
+    # NaN gradients are reported of cuDNN's attention (pytorch #196678, cudnn-frontend #1072);
+    # without it, torch takes its flash kernel in half precision.
     torch.backends.cuda.enable_cudnn_sdp(False)
     unet: Any = load_unet(job.model.base)
     extend(unet, job.num_frames, **job.model.extension())
