@@ -4,17 +4,32 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup demo ui test lint types chromium
+
+# Beside `dev`, as pyproject.toml names them: `make setup EXTRAS=cuda,s3` on a machine with GPUs.
+EXTRAS := $(or $(shell cat $(VENV)/extras 2>/dev/null),s3)
+
+.PHONY: setup flash demo ui test lint types chromium FORCE
 
 setup: $(VENV)/ready
 
 # uv installs the same packages as pip, many times faster.
-$(VENV)/ready: pyproject.toml constraints.txt
+$(VENV)/ready: pyproject.toml constraints.txt $(VENV)/extras
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv==0.13.9
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
-		--editable '.[dev,s3]'
+		--editable '.[dev$(EXTRAS:%=,%)]'
 	touch $@
+
+# Written only when the list changes, which then installs anew.
+$(VENV)/extras: FORCE
+	@mkdir -p $(VENV)
+	@echo '$(EXTRAS)' | cmp -s - $@ || echo '$(EXTRAS)' > $@
+
+# The package flash-attn, for `attention: flash_attn`. It builds with CUDA's compiler and against
+# the torch that is installed, which an isolated build would not see.
+flash: setup
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt \
+		--no-build-isolation --editable '.[flash]'
 
 demo: setup
 	$(BIN)/exvideo demo --preset tiny

@@ -1,50 +1,68 @@
 """The `exvideo` command."""
 
+import difflib
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 STAGES = ("source_videos", "clips", "latent_shards", "post_tuned_model", "evaluation_grid")
 
+COMMANDS = ("demo", "up", "run", "generate", "config", "presets")
+
 USAGE = f"""usage: exvideo COMMAND [--preset NAME] [--set KEY=VALUE ...]
 
-  run STAGE    one stage of the road: {", ".join(STAGES)}
-  demo         the whole road, materialized by Dagster
-  up           the Dagster and MLflow UIs, until Ctrl-C
-  generate     a clip from a picture with a post-tuned model
-  presets      the shipped presets
+  demo        the whole road from videos to the evaluation grid, run by Dagster
+  up          the Dagster and MLflow UIs, until Ctrl-C
+  run STAGE   one stage: {", ".join(STAGES)}
+  generate    a clip from a picture, or from a text, with a post-tuned model
+  config      a preset as it runs (render), checked (validate), or its keys (schema)
+  presets     the names of the shipped presets
+
+Everything is written below EXVIDEO_HOME, a folder or a URL, by default `outputs` in the folder
+where the command is given: each stage to PRESET/STAGE, beside them Dagster's and MLflow's state.
+`--set storage.root=FOLDER` writes elsewhere.
 
 `exvideo COMMAND --help` says more."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     command, *arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    if command in {"-h", "--help"}:
+    if command in {"-h", "--help", "help"}:
         print(USAGE)
         return 0
     if command == "run":
         return _run_stage(arguments)
     if command == "presets":
-        from exvideo.config import PRESETS
+        from exvideo.config import shipped_presets
 
-        print(*sorted(preset.stem for preset in PRESETS.glob("*.yaml")), sep="\n")
+        print(*shipped_presets(), sep="\n")
         return 0
-    if command in {"demo", "up", "generate"}:
+    if command in COMMANDS:
         program: Callable[[Sequence[str]], int] = import_module(f"pipelines.{command}").main
         return program(arguments)
-    print(f"exvideo: there is no command {command!r}\n\n{USAGE}", file=sys.stderr)
+    near = _near(command, COMMANDS) or _near(command, STAGES, "run ")
+    print(f"exvideo: there is no command {command!r}{near}\n\n{USAGE}", file=sys.stderr)
     return 2
 
 
 def _run_stage(arguments: list[str]) -> int:
+    if arguments and arguments[0] in {"-h", "--help"}:
+        print(USAGE)
+        return 0
     if not arguments or arguments[0] not in STAGES:
         named = repr(arguments[0]) if arguments else "no stage"
-        print(f"exvideo run: {named} is none of {', '.join(STAGES)}", file=sys.stderr)
+        near = _near(arguments[0], STAGES) if arguments else ""
+        print(f"exvideo run: {named} is none of {', '.join(STAGES)}{near}", file=sys.stderr)
         return 2
     from pipelines.stage import main as run_program
 
     stage, *rest = arguments
     return run_program(import_module(f"pipelines.{stage}").STAGE, rest)
+
+
+def _near(word: str, words: Sequence[str], before: str = "") -> str:
+    near = difflib.get_close_matches(word, words, 1)
+    return f"; did you mean `{before}{near[0]}`?" if near else ""
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from exvideo.config import Preset, load_preset, parse_override
+from exvideo.config.machine import check_machine
 from exvideo.errors import InputError
 from exvideo.receipt import Receipt, read_receipt, stage_folder
 from exvideo.supervised import run_supervised
@@ -22,6 +23,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         overrides = dict(parse_override(text) for text in arguments.set)
         preset = load_preset(arguments.preset, overrides)
+        check_machine(preset)
     except InputError as error:
         print(f"exvideo demo: {error}", file=sys.stderr)
         return 2

@@ -4,6 +4,7 @@ exvideo generate --image photo.png --model outputs/tiny/post_tuned_model --out c
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,26 +13,26 @@ from typing import TYPE_CHECKING, Any
 from upath import UPath
 
 from exvideo.config import Preset
+from exvideo.config.base_folder import UNET_CONFIG, frame_unit_of, known_folder
+from exvideo.config.places import unwritable
 from exvideo.errors import InputError
 from exvideo.progress import Progress
 from exvideo.receipt import read_receipt, stage_folder
+from pipelines.generate_arguments import parser
 from pipelines.report import open_report
-from pipelines.stage import add_preset_arguments, chosen_preset
+from pipelines.stage import chosen_preset
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from exvideo.generation import Sampling
 
-BASELINES = ("direct", "squeezed", "sliding_window", "autoregressive", "interpolated")
-
 
 def main(argv: Sequence[str]) -> int:
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
         preset = chosen_preset(arguments)
-        if arguments.out.suffix != ".mp4":
-            raise InputError(f"--out {arguments.out} must end in .mp4")
+        _check(arguments)
         with open_report("generate") as progress:
             _generate(arguments, preset, progress)
     except InputError as error:
@@ -40,14 +41,34 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what does not depend on the model, before anything is loaded."""
+    out = arguments.out
+    if out.suffix != ".mp4":
+        raise InputError(f"--out {out} must end in .mp4")
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder: name a file in it")
+    if existing := unwritable(out.parent):
+        raise InputError(f"--out {out}: {existing} is no folder that can be written to")
+    first, last = arguments.guidance or (0, 0)
+    if last < first:
+        raise InputError(f"--guidance {first:g} {last:g}: the last must not be below the first")
+
+
 def _generate(arguments: argparse.Namespace, preset: Preset, progress: Progress) -> None:
     model = None if arguments.baseline else _model_path(arguments.model, preset)
-    image = _image(arguments)
+    num_frames = arguments.frames or preset.clips.num_frames
+    image = _picture(arguments.image) if arguments.image else None
     progress.say("loading the model")
     from exvideo import generation
     from exvideo.models import load_pipeline
     from exvideo.video.write import write_mp4
 
+    _check_against_model(arguments, preset, model, num_frames)
+    if image is None:
+        image = generation.first_frame(
+            arguments.prompt, arguments.text_to_image, seed=arguments.seed
+        )
     sampling = _sampling(arguments, preset, model)
     pipeline: Any
     if model is None:
@@ -55,7 +76,6 @@ def _generate(arguments: argparse.Namespace, preset: Preset, progress: Progress)
         pipeline.to(generation.best_device())
     else:
         pipeline = generation.load_model(model, _base(model, preset))
-    num_frames = arguments.frames or preset.clips.num_frames
     if arguments.low_memory:
         generation.save_memory(pipeline)
     options: dict[str, Any] = {
@@ -75,22 +95,56 @@ def _generate(arguments: argparse.Namespace, preset: Preset, progress: Progress)
     progress.say(f"{count} frames of {width}x{height} pixels: {arguments.out}")
 
 
-def _image(arguments: argparse.Namespace) -> "Image.Image":
-    from PIL import Image, UnidentifiedImageError
+def _check_against_model(
+    arguments: argparse.Namespace, preset: Preset, model: str | None, num_frames: int
+) -> None:
+    """Refuse sizes and lengths that the model can't take, before its weights are loaded."""
+    from exvideo.generation.frame_size import check_size
+    from exvideo.models import read_metadata
 
-    if arguments.prompt:
-        from exvideo.generation import first_frame
+    folder, extension = _parts(preset, model)
+    if folder is not None and (folder / UNET_CONFIG).is_file():
+        for height, width in filter(None, (arguments.size, arguments.second_pass)):
+            check_size(height, width, frame_unit_of(folder))
+    if extension is not None and num_frames > (longest := read_metadata(extension).num_frames):
+        raise InputError(
+            f"the model in {extension} is extended to {longest} frames, not to {num_frames}: ask "
+            f"for fewer with --frames {longest}"
+        )
 
-        return first_frame(arguments.prompt, arguments.text_to_image, seed=arguments.seed)
+
+def _parts(preset: Preset, model: str | None) -> tuple[Path | None, Path | None]:
+    """The folder of the base's configurations and the extension's file, where there are any."""
+    from exvideo.generation.load import model_description
+
+    if model is None:
+        return known_folder(preset.model.base), None
+    path = Path(model)
+    if described := model_description(path):
+        return known_folder(described.base), path / described.extension
+    if path.suffix == ".safetensors":
+        return known_folder(preset.model.base), path
+    return path, None
+
+
+def _picture(path: Path) -> "Image.Image":
+    from PIL import Image
+
     try:
-        return Image.open(arguments.image)
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"--image {arguments.image} can't be read: {error}") from error
+        picture = Image.open(path)
+        picture.load()  # a file that breaks off is noticed here
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"--image {path} can't be read: {error}") from error
+    return picture
 
 
 def _model_path(model: str | None, preset: Preset) -> str:
     """Where the model lies: as named, or the preset's last post-tuned one."""
-    stage = stage_folder(preset, "post_tuned_model") if model is None else UPath(model)
+    if model is None:
+        stage = stage_folder(preset, "post_tuned_model")
+    else:
+        model = os.path.expanduser(model)  # noqa: PTH111 - a Path would drop the ./ of a local folder
+        stage = UPath(Path(model))
     receipt = read_receipt(stage)
     if receipt is not None:
         return str(stage / receipt.folder)
@@ -129,53 +183,6 @@ def _sampling(arguments: argparse.Namespace, preset: Preset, model: str | None) 
         seed=arguments.seed,
         published_weights=published,
     )
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, cross, height = text.partition("x")
-    if not cross or not width.isdigit() or not height.isdigit():
-        raise argparse.ArgumentTypeError(f"a size reads WIDTHxHEIGHT, not {text!r}")
-    return int(height), int(width)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="exvideo generate", description=__doc__)
-    start = parser.add_mutually_exclusive_group(required=True)
-    start.add_argument("--image", type=Path, help="the picture that the clip starts from")
-    start.add_argument("--prompt", help="a text, from which --text-to-image draws the first frame")
-    parser.add_argument(
-        "--text-to-image",
-        default="stabilityai/stable-diffusion-xl-base-1.0",
-        help="a diffusers text-to-image model, a folder or a repository (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--model",
-        help="a post-tuned model's folder, an extension's .safetensors (its base is the "
-        "preset's), or a pipeline in diffusers' layout (default: the preset's last model)",
-    )
-    parser.add_argument("--out", type=Path, required=True, help="the .mp4 to write")
-    parser.add_argument("--frames", type=int, help="length of the clip")
-    parser.add_argument(
-        "--size", type=_size, metavar="WxH", help="of the frames (default: by the picture)"
-    )
-    parser.add_argument("--steps", type=int, help="of the sampler")
-    parser.add_argument(
-        "--guidance", type=float, nargs=2, metavar=("FIRST", "LAST"), help="at these frames"
-    )
-    parser.add_argument("--fps", type=int, help="of the clip, a condition for the model too")
-    parser.add_argument("--motion", type=int, help="motion bucket, 0 to 255")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--second-pass", type=_size, metavar="WxH", help="draw the details again at this size"
-    )
-    parser.add_argument(
-        "--baseline", choices=BASELINES, help="the preset's base without any training, instead"
-    )
-    parser.add_argument(
-        "--low-memory", action="store_true", help="slower, in less GPU memory, the same clip"
-    )
-    add_preset_arguments(parser)
-    return parser
 
 
 if __name__ == "__main__":

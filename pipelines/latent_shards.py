@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exvideo.config import Preset, shipped
+from exvideo.config.base_folder import frame_unit_of
 from exvideo.errors import InputError
 from exvideo.receipt import Figure, digest_of
 from pipelines.stage import Job, Outcome, Stage, main
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 def run(job: Job) -> Outcome:
     """Encode the kept clips that have no latents yet and write the manifest of all."""
     from exvideo.clips.manifest import read_clips
+    from exvideo.generation.frame_size import check_size
     from exvideo.latents.manifest import LatentClip, manifest_of, write_manifest
     from exvideo.latents.plan import plan_shards
     from exvideo.latents.shard import finished_shards, remove_leftovers
     from exvideo.latents.shard_worker import EncodingTask, ShardWorker
     from exvideo.latents.workers import write_shards
+    from exvideo.models.base import folder
 
     settings, base = job.preset.latents, job.preset.model.base
     kept = [it for it in read_clips(job.inputs["clips"].file("manifest")) if it.status == "kept"]
@@ -31,6 +34,9 @@ def run(job: Job) -> Outcome:
         raise InputError(
             f"{job.inputs['clips'].folder}: no clip was kept; its manifest has the reasons"
         )
+    # Of a base that only the hub knows, this could not be checked with the preset.
+    size = job.preset.clips
+    check_size(size.height, size.width, frame_unit_of(folder(base)))
     encoding = _encoding(job)
     finished = finished_shards(job.output, encoding)
     plans = plan_shards(kept, finished, settings.clips_per_shard, encoding)

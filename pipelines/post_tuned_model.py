@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exvideo.config import Precision, Preset, shipped
+from exvideo.config.machine import training_faults
+from exvideo.errors import InputError
 from exvideo.receipt import Figure, digest_of
 from pipelines.stage import Job, Outcome, Stage, main
 
@@ -50,6 +52,8 @@ def run(job: Job) -> Outcome:
     from exvideo.training.follow import follow, started_ranks
     from exvideo.training.metrics import read_metrics
 
+    if faults := training_faults(job.preset.training):
+        raise InputError("; ".join(faults))
     training = _training_job(job)
     # The ranks first: they import for as long as MLflow does here.
     with (

@@ -4,10 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from exvideo.config import PRESETS, PresetError, load_preset, parse_override
+from exvideo.config import (
+    PRESETS,
+    BaseModelConfig,
+    Preset,
+    PresetError,
+    PretrainedBase,
+    RandomBase,
+    load_preset,
+    parse_override,
+    render,
+    shipped_presets,
+)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+@pytest.mark.parametrize("name", shipped_presets())
 def test_every_shipped_preset_passes_validation(name: str) -> None:
     assert load_preset(name).name == name
 
@@ -24,13 +35,48 @@ def test_the_full_preset_is_the_papers_recipe() -> None:
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
-        ({"training.stepz": 3}, "training.stepz: Extra inputs are not permitted"),
+        ({"training.stepz": 3}, "training.stepz: there is no such key; did you mean training.step"),
         ({"training.ranks": "2"}, "training.ranks: Input should be a valid integer"),
         ({"training.warmup_steps": 5000}, "warmup_steps (5000) must be below steps"),
         ({"clips.height": 60}, "clips.height (60) must be a multiple of 8"),
-        ({"evaluation.grid_frames": 999}, "evaluation.grid_frames (999) exceeds clips.num_frames"),
         ({"source.kind": "ftp"}, "source: "),
-        ({"trainning.steps": 3}, "the preset has no section 'trainning'"),
+        ({"source.kind": "local"}, "source.seed: there is no such key in a section of this kind"),
+        ({"trainning.steps": 3}, "the preset has no section 'trainning'; did you mean training."),
+        ({"name": "a/b"}, "name: String should match pattern"),
+        ({"name": "a" * 300}, "name: String should have at most 64 characters"),
+        ({"storage.root": ""}, "storage.root: String should have at least 1 character"),
+        ({"storage.min_free_gb": float("nan")}, "storage.min_free_gb: Input should be a finite"),
+        ({"source.seed": -1}, "source.seed: Input should be greater than or equal to 0"),
+        ({"source.width": 97}, "source: width (97) must be even"),
+        ({"source.rendered_frames": 31}, "source.rendered_frames (31) is too short for a clip"),
+        ({"source.height": 32}, "source.height and width (32x96) are below clips.height and width"),
+        ({"clips.fps": 8.0}, "clips.num_frames and clips.fps ask for 94 frames"),
+        ({"clips.fps": float("inf")}, "clips.fps: Input should be a finite number"),
+        ({"clips.num_frames": 10**12}, "clips.num_frames: Input should be less than or equal to"),
+        ({"clips.workers": 10**6}, "clips.workers: Input should be less than or equal to 1024"),
+        ({"clips.min_motion": 2}, "clips.min_motion: Input should be less than or equal to 1"),
+        ({"clips.held_out_videos": 1}, "clips.held_out_videos (1) leaves no clip to train on"),
+        ({"latents.gpus_per_worker": 1.5}, "gpus_per_worker (1.5) must be 0, a share of one GPU"),
+        ({"training.seed": -1}, "training.seed: Input should be greater than or equal to 0"),
+        ({"training.seed": 2**64}, "training.seed: Input should be less than or equal to"),
+        ({"training.ranks": 10**6}, "training.ranks: Input should be less than or equal to 1024"),
+        ({"training.learning_rate": 60}, "training.learning_rate: Input should be less than or"),
+        (
+            {"training.zero_stage": 0, "training.precision": "float32"},
+            "training: zero_stage 0 with precision float32 cannot skip a non-finite step",
+        ),
+        (
+            {"training.attention": "flash_attn", "training.precision": "float32"},
+            "training: attention flash_attn computes in half precision only",
+        ),
+        ({"evaluation.seeds": [0, -1]}, "evaluation.seeds.1: Input should be greater than or"),
+        ({"evaluation.seeds": [3, 3]}, "seeds [3, 3] name one twice"),
+        ({"evaluation.max_guidance_scale": 0.5}, "max_guidance_scale (0.5) is below min_guidance"),
+        ({"evaluation.motion_bucket_id": 256}, "evaluation.motion_bucket_id: Input should be less"),
+        ({"evaluation.grid_clips": 5}, "grid_clips (5) exceeds clips (4)"),
+        ({"evaluation.grid_frames": 25}, "evaluation.grid_frames: Input should be less than or"),
+        ({"tracking.tracking_uri": "mlflow:5000"}, "tracking.tracking_uri: 'mlflow:5000' is no"),
+        ({"tracking.ui_url": "mlflow:5000"}, "tracking.ui_url: String should match pattern"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(overrides: dict, complaint: str) -> None:
@@ -46,6 +92,66 @@ def test_every_fault_is_named_at_once() -> None:
     assert "clips.workers" in str(refusal.value)
 
 
+def test_settings_that_do_not_fit_together_are_all_named() -> None:
+    with pytest.raises(PresetError) as refusal:
+        load_preset("svd_128f", {"clips.height": 520, "clips.held_out_videos": 0})
+    assert "clips.height (520) must be a multiple of 64" in str(refusal.value)
+    assert "clips.held_out_videos (0) leaves no clip to evaluate" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("base", "unit"),
+    [
+        (PretrainedBase(kind="pretrained", path="exvideo/weights/tiny_svd"), 8),
+        (RandomBase(kind="random", path="tests/models/tiny_svd", seed=0), 16),
+        (RandomBase(kind="random", path="exvideo/models/svd_xt", seed=0), 64),
+        (
+            PretrainedBase(
+                kind="pretrained", path="stabilityai/stable-video-diffusion-img2vid-xt-1-1"
+            ),
+            64,
+        ),
+    ],
+)
+def test_clips_are_multiples_of_what_the_base_model_divides_by(
+    base: BaseModelConfig, unit: int
+) -> None:
+    def sized(side: int) -> Preset:
+        sizes = {"clips.height": side, "clips.width": side, "source.rendered_clips": 0}
+        return load_preset("tiny", {"model.base": base.model_dump(), **sizes})
+
+    assert sized(3 * unit).clips.height == 3 * unit
+    with pytest.raises(PresetError, match=rf"must be a multiple of {unit}, .*{base.path}"):
+        sized(3 * unit + unit // 2)
+
+
+def test_a_single_file_divides_by_what_svd_does(tmp_path: Path) -> None:
+    (tmp_path / "svd.safetensors").touch()
+    base = {"kind": "pretrained", "path": str(tmp_path / "svd.safetensors")}
+    with pytest.raises(PresetError, match="must be a multiple of 64"):
+        load_preset("svd_128f", {"model.base": base, "clips.height": 520})
+
+
+def test_a_base_that_only_the_hub_knows_is_left_to_the_stage_that_downloads_it() -> None:
+    base = {"kind": "pretrained", "path": "somebody/model"}
+    overrides = {"model.base": base, "clips.height": 520}
+    assert load_preset("svd_128f", overrides).clips.height == 520
+
+
+def test_a_folder_whose_configurations_make_no_sense_is_refused(tmp_path: Path) -> None:
+    for part in ("unet", "vae"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text("[]")
+    base = {"kind": "pretrained", "path": str(tmp_path)}
+    with pytest.raises(PresetError, match=r"model\.base\.path: .* is no base model"):
+        load_preset("tiny", {"model.base": base})
+
+
+def test_a_home_in_a_path_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert load_preset("tiny", {"storage.root": "~/data"}).storage.root == "/somewhere/data"
+
+
 def test_an_unknown_preset_is_answered_with_the_shipped_ones() -> None:
     with pytest.raises(PresetError, match="shipped presets: svd_128f, tiny"):
         load_preset("huge")
@@ -57,11 +163,31 @@ def test_a_preset_may_be_any_yaml_file(tmp_path: Path) -> None:
     assert load_preset(str(mine)).name == "mine"
 
 
-def test_a_broken_yaml_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"a: [", "is not valid YAML"),
+        (b"name: \xff", "is not valid YAML"),
+        (b"name: a\nname: b", "the key 'name' stands twice"),
+        (b"- name", "must hold a mapping, not list"),
+    ],
+)
+def test_a_broken_file_is_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
     broken = tmp_path / "broken.yaml"
-    broken.write_text("a: [")
-    with pytest.raises(PresetError, match="is not valid YAML"):
+    broken.write_bytes(content)
+    with pytest.raises(PresetError, match=complaint):
         load_preset(str(broken))
+
+
+def test_a_file_that_does_not_exist_is_named() -> None:
+    with pytest.raises(PresetError, match=r"there is no preset file nowhere\.yaml \(seen from /"):
+        load_preset("nowhere.yaml")
+
+
+def test_a_file_by_another_name_is_answered_with_what_it_should_be_called(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").touch()
+    with pytest.raises(PresetError, match=r"a preset file's name ends in \.yaml"):
+        load_preset(str(tmp_path / "mine.json"))
 
 
 @pytest.mark.parametrize(
@@ -74,3 +200,31 @@ def test_a_broken_yaml_file_is_refused(tmp_path: Path) -> None:
 )
 def test_an_override_reads_as_yaml(text: str, setting: tuple) -> None:
     assert parse_override(text) == setting
+
+
+@pytest.mark.parametrize("text", ["training.steps", "=3", "source={kind: [}"])
+def test_an_override_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(PresetError, match="override"):
+        parse_override(text)
+
+
+@pytest.mark.parametrize("name", shipped_presets())
+def test_a_rendered_preset_loads_to_an_equal_one(name: str, tmp_path: Path) -> None:
+    preset = load_preset(name, {"training.learning_rate": 1e-7, "evaluation.seeds": [1, 2]})
+    (tmp_path / "rendered.yaml").write_text(render(preset))
+    assert load_preset(str(tmp_path / "rendered.yaml")) == preset
+
+
+def test_every_key_has_a_description() -> None:
+    schema = Preset.model_json_schema()
+    sections = {"Preset": schema, **schema["$defs"]}
+    bare = [
+        f"{name}.{key}"
+        for name, section in sections.items()
+        for key, described in section["properties"].items()
+        # A section's own description serves the key that holds it.
+        if not (described | sections.get(described.get("$ref", "").rpartition("/")[2], {})).get(
+            "description"
+        )
+    ]
+    assert bare == []

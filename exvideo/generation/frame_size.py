@@ -6,13 +6,13 @@ from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion 
     StableVideoDiffusionPipeline,
 )
 
+from exvideo.config.base_folder import frame_unit
 from exvideo.errors import InputError
 
 
 def size_unit(pipeline: StableVideoDiffusionPipeline) -> int:
     """Pixels that one position at the U-Net's lowest level stands for: 64 for SVD."""
-    levels = len(pipeline.unet.config.block_out_channels)
-    return pipeline.vae_scale_factor * 2 ** (levels - 1)
+    return frame_unit(pipeline.unet.config, pipeline.vae.config)
 
 
 def native_area(pipeline: StableVideoDiffusionPipeline) -> int:

@@ -42,6 +42,15 @@ class Sampling:
     published_weights: bool = False
     """Mend the contrast as the published ExVideo weights need it."""
 
+    def __post_init__(self) -> None:
+        first, last = self.guidance
+        if last <= 1 < first:
+            # diffusers prepares guidance by the last frame and applies it by the strongest.
+            raise InputError(
+                f"guidance falls from {first:g} at the first frame to {last:g} at the last, where "
+                "there is none: keep both above 1 or both at most at 1"
+            )
+
 
 def image_to_video(
     pipeline: StableVideoDiffusionPipeline,

@@ -1,6 +1,5 @@
 """Pipelines that are ready to generate: a base and its extension on the best device."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
     StableVideoDiffusionPipeline,
 )
-from pydantic import TypeAdapter
+from pydantic import BaseModel
 
 from exvideo.config import BaseModelConfig, ModelConfig
 from exvideo.errors import InputError
@@ -44,6 +43,24 @@ def extended_pipeline(
     return pipeline.to(best_device())
 
 
+class ModelDescription(BaseModel):
+    """What a post-tuned model's folder says of itself in model.json, as far as loading needs it."""
+
+    base: BaseModelConfig
+    extension: str
+
+
+def model_description(folder: Path) -> ModelDescription | None:
+    """A post-tuned model's description; None for what is none. Raises `InputError`."""
+    path = folder / "model.json"
+    if not path.is_file():
+        return None
+    try:
+        return ModelDescription.model_validate_json(path.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{path} describes no post-tuned model: {error}") from error
+
+
 def load_model(
     model: str | Path, base: BaseModelConfig | None = None, dtype: torch.dtype | None = None
 ) -> StableVideoDiffusionPipeline:
@@ -63,10 +80,9 @@ def load_model(
     path = Path(model).expanduser()
     device = best_device()
     dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
-    if (path / "model.json").is_file():
-        described = json.loads((path / "model.json").read_text())
-        base = base or TypeAdapter(BaseModelConfig).validate_python(described["base"])
-        path = path / described["extension"]
+    if described := model_description(path):
+        base = base or described.base
+        path = path / described.extension
     if path.suffix == ".safetensors":
         if base is None:
             raise InputError(f"{path} is an extension: name the base that it extends")

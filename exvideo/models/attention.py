@@ -8,6 +8,8 @@ from diffusers.models.attention import BasicTransformerBlock, TemporalBasicTrans
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import nn
 
+from exvideo.config.machine import INSTALL_FLASH_ATTN
+
 AttentionKernel = Literal["sdpa", "flash_attn"]
 
 
@@ -19,8 +21,8 @@ class FlashAttention:
             from flash_attn import flash_attn_func
         except ImportError as error:
             raise ImportError(
-                "attention 'flash_attn' needs the flash-attn package (pip install "
-                "'exvideo[cuda]'); 'sdpa' needs nothing and runs the same kernels on most GPUs."
+                f"attention 'flash_attn' needs the flash-attn package ({INSTALL_FLASH_ATTN}); "
+                "'sdpa' needs nothing and has a flash kernel of its own."
             ) from error
         self._attend = flash_attn_func
 
@@ -95,7 +97,8 @@ def configure_attention(
     only decay them. They stay frozen if the shortcut is switched off again (see `freeze_base`).
 
     Args:
-        kernel: `sdpa` is torch's scaled dot product attention; `flash_attn` the package.
+        kernel: `sdpa` is torch's scaled dot product attention, which on a GPU takes its flash
+            kernel in half precision; `flash_attn` is the package of that name.
         one_token_shortcut: exact wherever the context is one token, as in SVD.
     """
     if kernel not in KERNELS:

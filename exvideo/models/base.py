@@ -21,13 +21,13 @@ from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from exvideo.config import BaseModelConfig, PretrainedBase, RandomBase, shipped
+from exvideo.config.base_folder import SVD_XT, UNET_CONFIG, is_repository, single_file
 from exvideo.errors import InputError
-from exvideo.models.single_file import SVD_XT, load_single_file
+from exvideo.models.single_file import load_single_file
 
 PARTS = ("unet", "vae", "image_encoder")
 ENCODERS = ("vae", "image_encoder")
 """What latents and embeddings are made with."""
-UNET_CONFIG = "unet/config.json"
 
 
 class BaseModelError(InputError):
@@ -87,7 +87,7 @@ def folder(base: BaseModelConfig) -> Path:
     local = Path(shipped(base.path)).expanduser()
     if single_file(base):
         return local.parent if (local.parent / UNET_CONFIG).is_file() else SVD_XT
-    if not local.exists() and isinstance(base, PretrainedBase) and _is_repository(base.path):
+    if not local.exists() and isinstance(base, PretrainedBase) and is_repository(base.path):
         local = _download(base.path, base.revision, base.variant)
     if not local.is_dir():
         raise BaseModelError(f"There is no base model at {base.path}: no such folder.")
@@ -96,12 +96,6 @@ def folder(base: BaseModelConfig) -> Path:
             f"{local} is no base model in diffusers' layout: it has no {UNET_CONFIG}."
         )
     return local
-
-
-def single_file(base: BaseModelConfig) -> Path | None:
-    """The checkpoint itself, where the base is one file in Stability's layout."""
-    local = Path(shipped(base.path)).expanduser()
-    return local if local.suffix == ".safetensors" and local.is_file() else None
 
 
 def base_id(base: BaseModelConfig, parts: Sequence[str] = PARTS) -> str:
@@ -171,10 +165,6 @@ def _from_config(cls: Any, path: Path) -> nn.Module:
     if cls is CLIPVisionModelWithProjection:
         return cls(CLIPVisionConfig.from_pretrained(path))
     return cls.from_config(cls.load_config(path))
-
-
-def _is_repository(path: str) -> bool:
-    return path.count("/") == 1 and not path.startswith((".", "/", "~"))
 
 
 @lru_cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -16,18 +16,16 @@ from exvideo.errors import InputError
 from exvideo.models.architectures import config_of, extension_structure, is_extended
 from exvideo.models.diffsynth import temporal_block_numbers, to_diffsynth
 from exvideo.models.extend import extend, extension_shapes
+from exvideo.models.identity_conv import ConvKind
+from exvideo.models.positions import TableInit
 from exvideo.models.trainable import extension_state
 
 Layout = Literal["exvideo", "diffsynth"]
 TABLE = "positional_embedding.embeddings"
+MAX_FRAMES = 100_000
+"""A file that says more is damaged; its walk over the positions would take the memory."""
 HEADER_KEY = "exvideo"
 """Of a single entry: safetensors writes several in any order, and files should be reproducible."""
-PUBLISHED_STRUCTURE = {
-    "native_frames": 25,
-    "table_init": "ping_pong",
-    "conv": "dense",
-    "lora_rank": None,
-}
 
 
 class ExtensionFileError(InputError):
@@ -37,19 +35,35 @@ class ExtensionFileError(InputError):
 class ExtensionMetadata(BaseModel):
     """What one needs to know to use or to continue an extension."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     base_id: str | None
     """Identity of the base's weights (`exvideo.models.base.base_id`); None if unknown."""
-    num_frames: int
-    native_frames: int
-    scaling_factor: float
+    num_frames: int = Field(ge=1, le=MAX_FRAMES)
+    native_frames: int = Field(ge=1, le=MAX_FRAMES)
+    scaling_factor: PositiveFloat
     """What latents were multiplied by in training: 0.18215 is SVD's own."""
     sigma: dict[str, Any]
     """The training's noise distribution."""
     step: int | None
     data_digest: str | None
     """Digest of the training data's manifest."""
+
+
+class ExtensionStructure(BaseModel):
+    """The arguments of `extend`, but for the length, that make an extension like a file's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    native_frames: int = Field(ge=1, le=MAX_FRAMES)
+    table_init: TableInit
+    conv: ConvKind
+    lora_rank: PositiveInt | None
+
+
+PUBLISHED_STRUCTURE = ExtensionStructure(
+    native_frames=25, table_init="ping_pong", conv="dense", lora_rank=None
+)
 
 
 def published_metadata(num_frames: int) -> ExtensionMetadata:
@@ -173,7 +187,9 @@ def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def _table_length(path: Any, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
-    lengths = {shape[0] for name, shape in shapes.items() if name.endswith(TABLE)}
+    lengths = {shape[0] if shape else 0 for name, shape in shapes.items() if name.endswith(TABLE)}
+    if 0 in lengths:
+        raise ExtensionFileError(f"{path} has a table of no rows.")
     if len(lengths) > 1:
         raise ExtensionFileError(f"{path} has tables of several lengths: {sorted(lengths)}.")
     return lengths.pop() if lengths else None
@@ -187,12 +203,12 @@ def _header(
     if not header or HEADER_KEY not in header:
         if num_frames is None:
             raise ExtensionFileError(f"{path} is no extension: it has no table of positions.")
-        return published_metadata(num_frames), {**PUBLISHED_STRUCTURE}
+        return published_metadata(num_frames), PUBLISHED_STRUCTURE.model_dump()
     try:
         content = json.loads(header[HEADER_KEY])
         metadata = ExtensionMetadata.model_validate(content["metadata"])
-        structure = {key: content["structure"][key] for key in PUBLISHED_STRUCTURE}
-    except (ValueError, TypeError, KeyError) as error:
+        structure = ExtensionStructure.model_validate(content["structure"]).model_dump()
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ExtensionFileError(f"{path} has a header that can't be read: {error}") from error
     if num_frames not in (None, metadata.num_frames):
         raise ExtensionFileError(

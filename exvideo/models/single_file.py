@@ -14,9 +14,6 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-SVD_XT = Path(__file__).parent / "svd_xt"
-"""The configurations of SVD-XT's parts, which a single file does not carry."""
-
 UNET = "model.diffusion_model."
 ENCODER = "conditioner.embedders.3.encoder."
 DECODER = "first_stage_model."

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from exvideo.errors import InputError
+
 MULTI_NODE_PORT = 29500
 """Nobody can look for a free port on another node."""
 
@@ -27,7 +29,7 @@ def launch_command(
     program = ["--module", "--no_local_rank", module, *arguments]
     if hostfile is not None:
         if not Path(hostfile).is_file():
-            raise FileNotFoundError(f"training.hostfile: there is no file {hostfile}")
+            raise InputError(f"training.hostfile: there is no file {hostfile}")
         nodes = [f"--hostfile={hostfile}", f"--num_gpus={ranks}"]
         return [*here, "runner", *nodes, f"--master_port={MULTI_NODE_PORT}", *program]
     world = base64.urlsafe_b64encode(json.dumps({"localhost": list(range(ranks))}).encode())

@@ -77,6 +77,9 @@ def load_clips(job: TrainingJob) -> tuple[LatentClips, LatentClips]:
 
 def load_extended_unet(job: TrainingJob) -> torch.nn.Module:
     """The base in float32, extended, its attention and activations as the job asks."""
+    # NaN gradients are reported of cuDNN's attention (pytorch #196678, cudnn-frontend #1072);
+    # without it, torch takes its flash kernel in half precision.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     unet: Any = load_unet(job.model.base)
     extend(unet, job.num_frames, **job.model.extension())
     configure_attention(unet, job.training.attention)

@@ -37,6 +37,11 @@ def test_frames_are_those_of_diffusers_own_call(
     np.testing.assert_array_equal(ours, np.uint8(np.round(theirs * 255)))
 
 
+def test_guidance_that_diffusers_breaks_off_at_is_refused() -> None:
+    with pytest.raises(InputError, match="guidance falls from 3 at the first frame to 1 at the"):
+        Sampling(guidance=(3.0, 1.0))
+
+
 def test_the_same_seed_gives_the_same_clip_and_another_seed_another(
     pipeline: StableVideoDiffusionPipeline, picture: Image.Image
 ) -> None:

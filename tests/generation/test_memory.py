@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from exvideo.config.base_folder import SVD_XT
 from exvideo.generation.memory import save_memory
 from exvideo.models import configure_attention, extend
-from exvideo.models.single_file import SVD_XT
 from tests.models.tiny import full_size_unet
 
 GIB = 2**30

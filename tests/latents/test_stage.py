@@ -1,14 +1,17 @@
 """The stage, from a clips manifest to training samples, on an object store."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from upath import UPath
 
 from exvideo.clips.manifest import Clip, write_clips
 from exvideo.config import Preset, load_preset
+from exvideo.config.base_folder import SVD_XT
 from exvideo.errors import InputError
 from exvideo.latents.dataset import LatentClips
 from exvideo.latents.manifest import LatentManifest, read_manifest
@@ -112,6 +115,25 @@ def test_without_a_kept_clip_it_says_where_the_reasons_are(videos, tmp_path):
     clip = make_clip(videos, "a").model_copy(update={"status": "rejected"})
     finish_inputs(preset, videos, [clip])
     with pytest.raises(InputError, match=r"clips/folder: no clip was kept; its manifest"):
+        run_stage(STAGE, preset, Silent())
+
+
+def test_a_size_that_only_a_base_from_the_hub_refuses_is_refused_before_any_encoding(
+    videos, tmp_path, monkeypatch
+):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    snapshot = tmp_path / "cache" / "models--someone--svd" / "snapshots" / commit
+    shutil.copytree(SVD_XT, snapshot)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    base = {"kind": "pretrained", "path": "someone/svd", "revision": commit}
+    sizes = {"clips.height": 40, "clips.width": 40, "clips.num_frames": FRAMES}
+    preset = load_preset(
+        "tiny",
+        {"storage.root": str(tmp_path), "model.base": base, "evaluation.grid_frames": 2, **sizes},
+    )
+    finish_inputs(preset, videos, [make_clip(videos, "a")])
+    with pytest.raises(InputError, match="height 40 and width 40 must be multiples of 64"):
         run_stage(STAGE, preset, Silent())
 
 

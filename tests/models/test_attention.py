@@ -3,6 +3,7 @@ import importlib.util
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from exvideo.models import configure_attention, extend, extension_state, trainable_parameters
 from tests.models.tiny import clip_inputs, full_size_unet, randomise, run, tiny_unet
@@ -82,6 +83,22 @@ def test_without_the_shortcut_two_tokens_differ_from_one(unet):
     with torch.no_grad():
         one_token = run(unet, latents, timestep, context, ids)
         assert not torch.allclose(run(unet, latents, timestep, two, ids), one_token, atol=1e-3)
+
+
+def test_sdpa_is_free_to_take_its_flash_kernel(unet):
+    """No mask and no layout that would rule it out: with every other kernel forbidden it runs."""
+    configure_attention(unet)
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        assert all(it.isfinite().all() for it in gradients(unet, *clip_inputs(1, 12)).values())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_sdpa_is_free_to_take_its_flash_kernel_on_a_gpu(unet):
+    unet = unet.to("cuda", torch.bfloat16)
+    configure_attention(unet)
+    inputs = [x.to("cuda", torch.bfloat16) for x in clip_inputs(1, 12)]
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        assert all(it.isfinite().all() for it in gradients(unet, *inputs).values())
 
 
 def test_an_unknown_kernel_is_refused(unet):

@@ -208,6 +208,53 @@ def test_a_damaged_header_is_refused(path):
         load_extension(tiny_unet(), path)
 
 
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("structure", {"conv": "bogus"}),
+        ("structure", {"table_init": None}),
+        ("structure", {"native_frames": "eight"}),
+        ("structure", {"native_frames": 0}),
+        ("structure", {"lora_rank": -1}),
+        ("metadata", {"num_frames": 0}),
+        ("metadata", {"scaling_factor": float("nan")}),
+        ("metadata", {"sigma": 1.0}),
+    ],
+)
+def test_a_header_of_impossible_values_is_refused_by_key(path, part, change):
+    rewrite(path, header=lambda content: content[part].update(change))
+    [key] = change
+    with pytest.raises(ExtensionFileError, match=rf"(?s)header that can't be read: .*{key}"):
+        load_extension(tiny_unet(), path)
+
+
+@pytest.mark.parametrize("structure", [None, "dense", [1, 2], {}])
+def test_a_header_without_a_structure_is_refused(path, structure):
+    rewrite(path, header=lambda content: content.update(structure=structure))
+    with pytest.raises(ExtensionFileError, match="header that can't be read"):
+        load_extension(tiny_unet(), path)
+
+
+@pytest.mark.parametrize("header", ["[" * 100_000, "[]", "1", "not JSON"])
+def test_a_header_that_is_no_document_is_refused(path, header):
+    save_file(load_file(path), path, metadata={"exvideo": header})
+    with pytest.raises(ExtensionFileError, match="header that can't be read"):
+        load_extension(tiny_unet(), path)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 32)])
+@pytest.mark.parametrize("with_header", [True, False])
+def test_a_table_without_rows_is_refused(path, shape, with_header):
+    def empty(tensors):
+        for name in tensors:
+            if name.endswith("positional_embedding.embeddings"):
+                tensors[name] = torch.zeros(shape)
+
+    rewrite(path, empty, lambda content: with_header)
+    with pytest.raises(ExtensionFileError, match="a table of no rows"):
+        load_extension(tiny_unet(), path)
+
+
 def test_what_is_no_extension_is_refused(tmp_path):
     other = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(2)}, other)

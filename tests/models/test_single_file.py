@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from exvideo.config import PretrainedBase, RandomBase
+from exvideo.config.base_folder import SVD_XT
 from exvideo.models import (
     BaseModelError,
     base_id,
@@ -15,7 +16,7 @@ from exvideo.models import (
     load_unet,
     load_vae,
 )
-from exvideo.models.single_file import CLIP, SVD_XT, _clip_name, _unet_name, _vae_name
+from exvideo.models.single_file import CLIP, _clip_name, _unet_name, _vae_name
 from tests.models.tiny import TINY_SVD
 
 UNET_EXAMPLES = {

@@ -154,6 +154,12 @@ def test_the_average_is_that_of_the_float32_weights(tmp_path: Path, ranks: Ranks
     assert all(torch.equal(saved[name], expected[name]) for name in expected)
 
 
+def test_training_keeps_attention_off_cudnn_and_leaves_it_its_flash_kernel(tmp_path: Path) -> None:
+    load_extended_unet(training_job(tmp_path))
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
+
+
 def test_training_starts_from_the_base_in_full_precision(tmp_path: Path, ranks: Ranks) -> None:
     from exvideo.training.engine import read_weights
 

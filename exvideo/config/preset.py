@@ -1,0 +1,104 @@
+"""The preset itself, and what its sections must agree on."""
+
+from collections.abc import Iterator
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from exvideo.clips.windows import stride_for
+from exvideo.config.base_folder import frame_unit_of, known_folder
+from exvideo.config.sections import (
+    ClipsConfig,
+    EmbeddedSource,
+    EvaluationConfig,
+    LatentsConfig,
+    ModelConfig,
+    Section,
+    Source,
+    StorageConfig,
+    TrackingConfig,
+    TrainingConfig,
+)
+from exvideo.errors import InputError
+
+
+class Preset(Section):
+    """One typed configuration for the whole road."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=64)]
+    """The folder below the data root that everything is written to."""
+    storage: StorageConfig
+    """Where everything is written."""
+    source: Source
+    """Where the videos come from."""
+    clips: ClipsConfig
+    """How videos become clips."""
+    model: ModelConfig
+    """The base model and its extension."""
+    latents: LatentsConfig
+    """How clips become latents."""
+    training: TrainingConfig
+    """The post-tuning job."""
+    evaluation: EvaluationConfig
+    """What is generated and measured."""
+    tracking: TrackingConfig
+    """MLflow."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        faults = [*_size_faults(self), *_split_faults(self), *_length_faults(self)]
+        if faults:
+            raise ValueError("\n  ".join(faults))
+        return self
+
+
+def _size_faults(preset: Preset) -> Iterator[str]:
+    folder = known_folder(preset.model.base)
+    if folder is None:
+        return  # only the hub knows: the first stage that downloads the base checks it
+    try:
+        unit = frame_unit_of(folder)
+    except InputError as error:
+        yield f"model.base.path: {error}"
+        return
+    for name in ("height", "width"):
+        size = getattr(preset.clips, name)
+        if size % unit:
+            lower = size // unit * unit
+            near = f"{lower} or {lower + unit}" if lower else f"{unit}"
+            yield (
+                f"clips.{name} ({size}) must be a multiple of {unit}, which the base model "
+                f"{preset.model.base.path} divides by: take {near}"
+            )
+
+
+def _split_faults(preset: Preset) -> Iterator[str]:
+    share, embedded = preset.clips.held_out_videos, isinstance(preset.source, EmbeddedSource)
+    if share == 1:
+        yield "clips.held_out_videos (1) leaves no clip to train on: take a share such as 0.1"
+    # Rendered clips say themselves which are held out.
+    if share == 0 and not embedded:
+        yield "clips.held_out_videos (0) leaves no clip to evaluate: take a share such as 0.1"
+
+
+def _length_faults(preset: Preset) -> Iterator[str]:
+    source, clips = preset.source, preset.clips
+    if preset.evaluation.grid_frames > clips.num_frames:
+        yield (
+            f"evaluation.grid_frames ({preset.evaluation.grid_frames}) exceeds clips.num_frames "
+            f"({clips.num_frames})"
+        )
+    if not isinstance(source, EmbeddedSource) or not source.rendered_clips:
+        return
+    stride = stride_for(clips.assumed_fps or source.fps, clips.fps)
+    reach = (clips.num_frames - 1) * stride + 1
+    if source.rendered_frames < reach:
+        yield (
+            f"source.rendered_frames ({source.rendered_frames}) is too short for a clip: "
+            f"clips.num_frames and clips.fps ask for {reach} frames"
+        )
+    if source.height < clips.height or source.width < clips.width:
+        yield (
+            f"source.height and width ({source.height}x{source.width}) are below clips.height and "
+            f"width ({clips.height}x{clips.width}): no rendered clip would be large enough"
+        )

