@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--overrides", type=json.loads, required=True, help="a JSON object")
     parser.add_argument("--log", type=Path, required=True, help="where other packages' lines go")
     arguments = parser.parse_args(argv)
-    with Screen(os.fdopen(os.dup(sys.stderr.fileno()), "w")) as screen:
+    with Screen(os.dup(sys.stderr.fileno())) as screen:
         _divert_output(arguments.log)
         screen.doing("starting Dagster")
         stop = threading.Event()

@@ -1,10 +1,11 @@
 """What a person watches while a long command works: a line at least every few seconds."""
 
+import os
 import shutil
 import threading
 import time
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
 SILENCE_S = 4.0
 """After so long without a line, one says what is being done and for how long."""
@@ -13,15 +14,15 @@ _ERASE = "\r\x1b[K"
 
 
 class Screen:
-    """Lines on a stream. On a terminal a passing line makes room for the next one.
+    """Lines on a file descriptor. On a terminal a passing line makes room for the next one.
 
-    A stream that cannot be written to any more, such as a closed terminal, is no error: the work
+    Where it cannot be written to any more, such as a closed terminal, that is no error: the work
     goes on, or ends in order, unseen.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._terminal = stream.isatty()
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._terminal = os.isatty(file)
         self._lock = threading.Lock()
         self._doing = ""
         self._since = self._last = time.monotonic()
@@ -63,8 +64,8 @@ class Screen:
         with self._lock:
             self._last = time.monotonic()
             try:
-                self._stream.write(text)
-                self._stream.flush()
+                # Past Python's buffers: what stays in one makes the process fail at its end.
+                os.write(self._file, text.encode(errors="replace"))
             except OSError:
                 self._ended.set()  # nobody is there to see more
 

@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     home = prepare_home(preset)
     log = home.logs / "demo.log"
-    with Screen(sys.stderr) as screen:
+    with Screen(sys.stderr.fileno()) as screen:
         screen.say(f"starting Dagster; what it and other packages print goes to {log}")
         code, stopped_by = _walk(arguments.preset, overrides, home, log)
         # Until there is a run to settle, Dagster's process lets SIGTERM end it.
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _tell(text: str) -> None:
-    with Screen(sys.stderr) as screen:
+    with Screen(sys.stderr.fileno()) as screen:
         screen.say(f"exvideo demo: {text}")
 
 

@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         preset = chosen_preset(arguments)
-        with Screen(sys.stdout) as screen:
+        with Screen(sys.stdout.fileno()) as screen:
             return _serve(preset, arguments, screen)
     except InputError as error:
         print(f"exvideo up: {error}", file=sys.stderr)
