@@ -9,7 +9,7 @@ its run would be "Started" for ever and keep its slot of a pool from every later
 import dagster as dg
 
 from dagster_project.mlflow_runs import settle_mlflow_runs
-from dagster_project.run_process import RunProcess
+from dagster_project.run_process import RunProcess, await_supervisors
 
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -20,7 +20,7 @@ UNFINISHED = [
 
 
 def end_abandoned_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End every run whose process is gone; returns a sentence for each.
+    """End every run whose process is gone, with all that it had started; a sentence for each.
 
     Slots that a finished run still holds are freed too. Runs of other hosts, and runs that do
     not say which process executes them, are left alone.
@@ -29,6 +29,7 @@ def end_abandoned_runs(instance: dg.DagsterInstance) -> list[str]:
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         process = RunProcess.of(run)
         if process is not None and process.is_gone():
+            await_supervisors(run.run_id)
             told.append(end_run(instance, run, f"its process {process.pid} is gone"))
     _free_slots_of_finished_runs(instance)
     return told

@@ -3,11 +3,15 @@
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Self
 
 import dagster as dg
+import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from exvideo.supervisor import GRACE_S
 
 TAG = "exvideo/process"
 
@@ -51,6 +55,28 @@ class RunProcess(BaseModel):
         return self.boot != _boot() or self.started != _started(self.pid)
 
 
+def await_supervisors(run_id: str) -> None:
+    """Wait until what a gone process has left is ended: a stage writes a checkpoint first.
+
+    Its supervisors need not be told; each has lost its lifeline.
+    """
+    deadline = time.monotonic() + GRACE_S + 5
+    while _supervises(run_id) and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def _supervises(run_id: str) -> bool:
+    for process in psutil.process_iter():
+        try:
+            if "exvideo.supervisor" not in process.cmdline():
+                continue
+            if process.environ().get("DAGSTER_RUN_ID") == run_id:
+                return True
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue  # ended just now, or another user's
+    return False
+
+
 def _host() -> str:
     return socket.gethostname()
 
@@ -70,8 +96,6 @@ def _started(pid: int) -> str | None:
             return None
         fields = stat.rpartition(")")[2].split()
         return None if fields[0] in "ZX" else fields[19]
-    import psutil
-
     try:
         process = psutil.Process(pid)
         ended = process.status() == psutil.STATUS_ZOMBIE

@@ -25,6 +25,8 @@ from exvideo.supervisor import GRACE_S
 if TYPE_CHECKING:
     import dagster as dg
 
+    from dagster_project.words import Words
+
 FAILED = 3
 STOPPED = 4
 """Exit codes of a run that has failed, or was cancelled, and is settled."""
@@ -122,26 +124,26 @@ def _follow(
     instance: "dg.DagsterInstance", execution: _Execution, screen: Screen, stop: threading.Event
 ) -> None:
     """Execute, showing the run's events as they come, to its end or until `stop`."""
+    from dagster_project.words import Words
+
+    words, cursor, deadline = Words(screen), None, math.inf
     execution.start()
-    cursor, deadline = None, math.inf
     while execution.is_alive() and time.monotonic() < deadline:
         execution.join(POLL_S)
-        cursor = _show_news(instance, execution.run_id, cursor, screen)
+        cursor = _show_news(instance, execution.run_id, cursor, words)
         if stop.is_set() and deadline == math.inf:
             deadline = _ask_to_stop(instance, execution.run_id, screen)
-    _show_news(instance, execution.run_id, cursor, screen)
+    _show_news(instance, execution.run_id, cursor, words)
 
 
 def _show_news(
-    instance: "dg.DagsterInstance", run_id: str, cursor: str | None, screen: Screen
+    instance: "dg.DagsterInstance", run_id: str, cursor: str | None, words: "Words"
 ) -> str | None:
-    from dagster_project.words import show
-
     if not instance.has_run(run_id):
         return cursor
     news = instance.get_records_for_run(run_id, cursor=cursor)
     for record in news.records:
-        show(record.event_log_entry, screen)
+        words.show(record.event_log_entry)
     return news.cursor
 
 

@@ -1,8 +1,10 @@
 """A run whose process was killed gets its end, and its slot goes to whoever waits."""
 
+import os
 import shutil
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ import pytest
 from dagster_project.abandoned_runs import end_abandoned_runs
 from dagster_project.run_process import RunProcess
 from exvideo.config import load_preset
+from exvideo.supervised import SupervisedProcess
 from exvideo.tracking import DAGSTER_RUN_ID, TrackedRun
 from tests.dagster_project.pool_job import holding
 from tests.process.census import wait_until
@@ -124,6 +127,18 @@ def test_a_run_that_may_live_is_left_alone(
     run = _run(instance, **process)
     assert end_abandoned_runs(instance) == []
     assert _status(instance, run.run_id) == dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_is_ended_only_once_what_it_had_started_has_ended(
+    instance: dg.DagsterInstance,
+) -> None:
+    run = _run(instance, started="1")
+    environment = {**os.environ, "DAGSTER_RUN_ID": run.run_id}
+    stage = SupervisedProcess([sys.executable, "-c", "import time; time.sleep(600)"], environment)
+    threading.Timer(2, stage.release).start()
+    end_abandoned_runs(instance)
+    assert stage.poll() is not None
+    assert _status(instance, run.run_id) == dg.DagsterRunStatus.FAILURE
 
 
 def test_slots_that_a_finished_run_still_holds_are_freed(instance: dg.DagsterInstance) -> None:
