@@ -12,7 +12,7 @@ from assets import clips, evaluation_grid, latent_shards, post_tuned_model, sour
 from dagster_project.jobs import whole_road
 from dagster_project.preset import PresetResource
 from dagster_project.schedules import weekly_retraining
-from dagster_project.sensors import mlflow_run_failed, mlflow_run_killed
+from dagster_project.sensors import abandoned_runs, mlflow_run_failed, mlflow_run_killed
 from dagster_project.stages import Stages
 
 STRETCHES = [source_videos, clips, latent_shards, post_tuned_model, evaluation_grid]
@@ -26,7 +26,7 @@ def road() -> dg.Definitions:
         asset_checks=dg.load_asset_checks_from_modules(STRETCHES),
         jobs=[whole_road],
         schedules=[weekly_retraining],
-        sensors=[mlflow_run_failed, mlflow_run_killed],
+        sensors=[abandoned_runs, mlflow_run_failed, mlflow_run_killed],
         resources={
             "preset": preset,
             "stages": Stages(

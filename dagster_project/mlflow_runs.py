@@ -5,6 +5,7 @@ from typing import Any, Literal
 import dagster as dg
 
 from dagster_project.preset import PresetResource
+from exvideo.errors import InputError
 
 
 def settle_mlflow_runs(run: dg.DagsterRun, status: Literal["FAILED", "KILLED"]) -> None:
@@ -16,4 +17,8 @@ def settle_mlflow_runs(run: dg.DagsterRun, status: Literal["FAILED", "KILLED"]) 
 
     resources: Any = run.run_config.get("resources", {})
     config = resources.get("preset", {}).get("config", {})
-    settle_runs_of(PresetResource(**config).load(), dagster_run_id=run.run_id, status=status)
+    try:
+        preset = PresetResource(**config).load()
+    except InputError:
+        return  # refused before its first step, so that it has opened none
+    settle_runs_of(preset, dagster_run_id=run.run_id, status=status)

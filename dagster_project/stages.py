@@ -10,16 +10,23 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 
+from dagster_project.pool_waits import told_waits
 from dagster_project.preset import PresetResource
+from dagster_project.run_process import RunProcess
 from exvideo.config import Preset
 from exvideo.receipt import Receipt, read_receipt, stage_folder
 from exvideo.supervised import SupervisedProcess, supervised
 
-POLL_S = 3.0
+POLL_S = 1.0
 """How often a running stage looks whether its Dagster run was ended behind its back."""
+
+REFUSED = 2
+"""A stage's exit code where it only says what is wrong with its settings or inputs."""
 
 
 class Stages(dg.ConfigurableResource):
@@ -28,6 +35,16 @@ class Stages(dg.ConfigurableResource):
     preset: PresetResource
     dagster_url: str = "http://127.0.0.1:3000"
 
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Stages"]:
+        """The run says which process executes it, and what its steps wait for."""
+        run, instance = context.run, context.instance
+        if run is None or instance is None:
+            raise dg.DagsterInvariantViolationError("stages run within a Dagster run only")
+        instance.add_run_tags(run.run_id, RunProcess.this_one(run.run_id).tags())
+        with told_waits(instance, run):
+            yield self
+
     def run(self, context: dg.AssetExecutionContext, stage: str) -> Receipt:
         """Run `pipelines.<stage>` to its end, its progress in this run's log.
 
@@ -35,7 +52,8 @@ class Stages(dg.ConfigurableResource):
         function, by any way, ends every process that the program has started.
         """
         command = [sys.executable, "-m", f"pipelines.{stage}", *self.preset.arguments()]
-        context.log.info(f"$ {shlex.join(command[1:])}")
+        context.log.info(f"{stage} starts")
+        context.log.debug(f"$ {shlex.join(command[1:])}")
         with dg.open_pipes_session(
             context=context,
             context_injector=dg.PipesTempFileContextInjector(),
@@ -52,10 +70,7 @@ class Stages(dg.ConfigurableResource):
                 stderr = _LastWords(process)
                 code = _wait(context, process)
         if code != 0:
-            raise dg.Failure(
-                description=f"{stage} ended with code {code}:\n{stderr.text()}",
-                allow_retries=False,
-            )
+            raise dg.Failure(_failure(stage, code, stderr.text()), allow_retries=False)
         receipt = read_receipt(stage_folder(self.preset.load(), stage))
         if receipt is None:
             raise dg.Failure(f"{stage} ended well but left no receipt")
@@ -90,12 +105,21 @@ class _LastWords:
         return "".join(self._lines)
 
 
+def _failure(stage: str, code: int, last_words: str) -> str:
+    """What a person reads of a failed stage: its own message alone where it wrote one."""
+    own = f"{stage}: "
+    if code == REFUSED and own in last_words:
+        return own + last_words.rpartition(own)[2].strip()
+    return f"{stage} ended with code {code}:\n{last_words.strip()}"
+
+
 def _wait(context: dg.AssetExecutionContext, process: SupervisedProcess) -> int:
     while True:
         try:
             return process.wait(POLL_S)
         except subprocess.TimeoutExpired:
-            # A forced termination marks the run as ended without telling its process.
+            # A forced termination marks the run as ended without telling its process, and
+            # signals reach only a process's main thread.
             run = context.instance.get_run_by_id(context.run_id)
-            if run is None or run.is_finished:
-                raise dg.Failure("the run was ended from outside", allow_retries=False) from None
+            if run is None or run.is_finished or run.status == dg.DagsterRunStatus.CANCELING:
+                raise dg.DagsterExecutionInterruptedError from None

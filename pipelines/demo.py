@@ -1,19 +1,25 @@
 """`exvideo demo`: every asset of a preset, materialized by Dagster, and where the results lie."""
 
 import argparse
+import json
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from exvideo.config import Preset, load_preset, parse_override
 from exvideo.config.machine import check_machine
 from exvideo.errors import InputError
 from exvideo.receipt import Receipt, read_receipt, stage_folder
-from exvideo.supervised import run_supervised
-from pipelines.home import prepare_home
+from exvideo.screen import Screen
+from pipelines.home import Home, prepare_home
 from pipelines.stage import add_preset_arguments
+
+STOP_TIMEOUT_S = 40.0
+"""A stage has 10 s to end in order, and MLflow imports for some seconds."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,26 +33,73 @@ def main(argv: Sequence[str]) -> int:
     except InputError as error:
         print(f"exvideo demo: {error}", file=sys.stderr)
         return 2
-    config = {
-        "resources": {"preset": {"config": {"name": arguments.preset, "overrides": overrides}}},
-        "loggers": {"console": {"config": {"log_level": "INFO"}}},
-    }
-    command = [sys.executable, "-m", "dagster", "job", "execute"]
-    command += ["-m", "dagster_project.definitions", "-j", "whole_road"]
-    environment = prepare_home(preset)
-    settings = Path(environment["DAGSTER_HOME"]) / "demo.yaml"
-    settings.write_text(yaml.safe_dump(config))
-    code = run_supervised([*command, "--config", str(settings)], environment)
+    home = prepare_home(preset)
+    log = home.logs / "demo.log"
+    with Screen(sys.stderr.fileno()) as screen:
+        screen.say(f"starting Dagster; what it and other packages print goes to {log}")
+        code, stopped_by = _walk(arguments.preset, overrides, home, log)
+        # Until there is a run to settle, Dagster's process lets SIGTERM end it.
+        stopped_early = stopped_by is not None and code == -signal.SIGTERM
+        if (code < 0 or code == 1) and not stopped_early:
+            screen.say(f"Dagster's process ended with code {code}; {log} has its last lines")
+            _end_abandoned_runs(home, log, screen)
     if code == 0:
         print(results(preset))
-    else:
-        print(
-            "\nexvideo demo: a stage failed; `STAGE ended with code N`, above, is followed by its "
-            f"own words. `exvideo run STAGE --preset {arguments.preset}` runs it alone; what was "
-            "finished is kept.",
-            file=sys.stderr,
+        return 0
+    if stopped_by is not None:
+        _tell("stopped; the same command goes on from here")
+        return 128 + stopped_by
+    _tell(
+        f"not finished; the reason stands above, and more of it in {log}. "
+        f"`exvideo run STAGE --preset {arguments.preset}` runs a stage alone; what was finished "
+        "is kept, and the same command goes on from there"
+    )
+    return 1
+
+
+def _tell(text: str) -> None:
+    with Screen(sys.stderr.fileno()) as screen:
+        screen.say(f"exvideo demo: {text}")
+
+
+def _walk(
+    preset: str, overrides: dict[str, Any], home: Home, log: Path
+) -> tuple[int, signal.Signals | None]:
+    """Run Dagster's program to its end; returns its exit code and the signal that stopped it."""
+    received: list[int] = []
+    # A shell starts background commands with SIGINT ignored; here it always means stop.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda signum, _: received.append(signum))
+    command = [sys.executable, "-m", "dagster_project.walk", "--preset", preset]
+    command += ["--overrides", json.dumps(overrides), "--log", str(log)]
+    process = subprocess.Popen(
+        command,
+        env=home.environment,
+        # Its lifeline: whatever ends this process ends the run in order.
+        stdin=subprocess.PIPE,
+        # A terminal's Ctrl-C reaches us alone.
+        start_new_session=True,
+    )
+    deadline = None
+    while process.poll() is None:
+        if received and deadline is None:
+            process.terminate()
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+        if deadline is not None and time.monotonic() > deadline:
+            process.kill()
+        time.sleep(0.1)
+    return process.returncode, signal.Signals(received[0]) if received else None
+
+
+def _end_abandoned_runs(home: Home, log: Path, screen: Screen) -> None:
+    """Give the run whose process was killed its end in Dagster and MLflow, and free its slots."""
+    screen.doing("giving the interrupted run its end")
+    command = [sys.executable, "-m", "dagster_project.abandoned_runs"]
+    with log.open("ab") as file:
+        told = subprocess.run(
+            command, env=home.environment, stdout=subprocess.PIPE, stderr=file, text=True
         )
-    return code
+    screen.say(told.stdout.strip() or "the interrupted run was not found")
 
 
 def results(preset: Preset) -> str:

@@ -1,7 +1,8 @@
-"""Where Dagster and MLflow keep their state beside the stages' outputs."""
+"""Where Dagster and MLflow keep their state and logs beside the stages' outputs."""
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from upath import UPath
@@ -11,8 +12,18 @@ from exvideo.config import Preset, data_root
 ROOT = Path(__file__).parent.parent
 
 
-def prepare_home(preset: Preset) -> dict[str, str]:
-    """Make DAGSTER_HOME ready and return the environment that every process shares."""
+@dataclass(frozen=True)
+class Home:
+    """A home that is ready."""
+
+    environment: dict[str, str]
+    """What every process shares."""
+    logs: Path
+    """The folder for what Dagster, MLflow and other packages print."""
+
+
+def prepare_home(preset: Preset) -> Home:
+    """Make DAGSTER_HOME and the folder of logs ready."""
     root = UPath(data_root(preset))
     local = root.protocol in ("", "file", "local")
     here = Path(str(root)).absolute() if local else Path("outputs").absolute()
@@ -23,4 +34,6 @@ def prepare_home(preset: Preset) -> dict[str, str]:
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home)}
     if local:
         environment["EXVIDEO_HOME"] = str(here)
-    return environment
+    logs = here / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return Home(environment, logs)

@@ -1,4 +1,7 @@
-"""`exvideo up`: the Dagster UI with its daemon and the MLflow UI, on loopback, until Ctrl-C."""
+"""`exvideo up`: the Dagster UI with its daemon and the MLflow UI, on loopback, until Ctrl-C.
+
+What the servers print goes to files; the screen holds their addresses, or why there are none.
+"""
 
 import argparse
 import signal
@@ -8,12 +11,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from exvideo.config import Preset
 from exvideo.errors import InputError
+from exvideo.screen import Screen
 from exvideo.supervised import SupervisedProcess
 from pipelines.home import ROOT, prepare_home
 from pipelines.stage import add_preset_arguments, chosen_preset
+
+LAST_LINES = 20
+"""Of a server's log, shown where it has ended by itself."""
 
 START_TIMEOUT_S = 180.0
 """Both UIs import for half a minute on a slow machine."""
@@ -27,51 +36,92 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         preset = chosen_preset(arguments)
-        return _serve(preset, arguments.preset, arguments.port, arguments.mlflow_port)
+        with Screen(sys.stdout.fileno()) as screen:
+            return _serve(preset, arguments, screen)
     except InputError as error:
         print(f"exvideo up: {error}", file=sys.stderr)
         return 2
 
 
-def _serve(preset: Preset, name: str, port: int, mlflow_port: int) -> int:
+@dataclass(frozen=True)
+class _Server:
+    name: str
+    command: list[str]
+    url: str
+    health: str
+    """Path of a page that answers once the server is ready."""
+    log: Path
+
+
+def _serve(preset: Preset, arguments: argparse.Namespace, screen: Screen) -> int:
     def stop(signum: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
     # A shell starts background commands with SIGINT ignored; here it always means stop.
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, stop)
-    dagster_url = f"http://127.0.0.1:{port}"
+    home = prepare_home(preset)
+    servers = _servers(preset, arguments, home.logs)
     environment = {
-        **prepare_home(preset),
-        "EXVIDEO_PRESET": name,
-        "EXVIDEO_DAGSTER_URL": dagster_url,
+        **home.environment,
+        "EXVIDEO_PRESET": arguments.preset,
+        "EXVIDEO_DAGSTER_URL": servers[0].url,
         # MLflow's job runner would start seven more processes for features not used here.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    servers = {"Dagster": (_dagster(port), dagster_url, f"{dagster_url}/server_info")}
-    _require_free(port)
-    if preset.tracking.tracking_uri is None:
-        _require_free(mlflow_port)
-        url = f"http://127.0.0.1:{mlflow_port}"
-        servers["MLflow"] = (_mlflow(preset, mlflow_port), url, f"{url}/health")
     processes: list[SupervisedProcess] = []
     try:
-        for command, _, _ in servers.values():
-            processes.append(SupervisedProcess(command, environment))
+        for server in servers:
+            screen.say(f"starting {server.name}; it logs to {server.log}")
+            processes.append(_started(server, environment))
         for server, process in zip(servers, processes, strict=True):
-            _await(server, servers[server][2], process)
-        print(_addresses({server: url for server, (_, url, _) in servers.items()}), flush=True)
-        while all(process.poll() is None for process in processes):
+            screen.doing(f"starting {server.name}")
+            _await(server, process)
+        screen.doing("")
+        screen.say(_addresses(servers))
+        while True:
+            for server, process in zip(servers, processes, strict=True):
+                _require_alive(server, process)
             time.sleep(0.5)
-        raise InputError("a server has ended by itself; its last lines stand above")
     except KeyboardInterrupt:
-        print("stopping both UIs", flush=True)
+        screen.say("stopping both UIs")
         return 0
     finally:
+        screen.doing("stopping")
         for process in processes:
             process.release()
         for process in processes:
             process.end()
+
+
+def _servers(preset: Preset, arguments: argparse.Namespace, logs: Path) -> list[_Server]:
+    port = arguments.port
+    _require_free(port)
+    url, log = f"http://127.0.0.1:{port}", logs / "dagster.log"
+    servers = [_Server("Dagster", _dagster(port), url, "/server_info", log)]
+    if preset.tracking.tracking_uri is None:
+        port = arguments.mlflow_port
+        _require_free(port)
+        settings = [part for it in arguments.set for part in ("--set", it)]
+        command = _mlflow(["--preset", arguments.preset, *settings], port)
+        url, log = f"http://127.0.0.1:{port}", logs / "mlflow.log"
+        servers.append(_Server("MLflow", command, url, "/health", log))
+    return servers
+
+
+def _started(server: _Server, environment: dict[str, str]) -> SupervisedProcess:
+    # Dagster's daemon writes a line every few seconds: a log of this start alone.
+    with server.log.open("wb") as log:
+        return SupervisedProcess(server.command, environment, stdout=log, stderr=log)
+
+
+def _require_alive(server: _Server, process: SupervisedProcess) -> None:
+    if (code := process.poll()) is None:
+        return
+    lines = server.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+    raise InputError(
+        "\n  ".join([f"{server.name} ended with code {code}; the end of {server.log}:", *lines])
+    )
 
 
 def _dagster(port: int) -> list[str]:
@@ -80,15 +130,8 @@ def _dagster(port: int) -> list[str]:
     return [sys.executable, "-m", "dagster", "dev", *options]
 
 
-def _mlflow(preset: Preset, port: int) -> list[str]:
-    # The database is created here, under a lock: MLflow's own first start is not safe beside
-    # a training's.
-    from exvideo.tracking import embedded_store
-
-    store = embedded_store(preset)
-    options = ["--backend-store-uri", store.tracking_uri, "--artifacts-destination"]
-    options += [store.artifacts, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    return [sys.executable, "-m", "mlflow", "server", *options]
+def _mlflow(preset: list[str], port: int) -> list[str]:
+    return [sys.executable, "-m", "pipelines.mlflow_server", *preset, "--port", str(port)]
 
 
 def _require_free(port: int) -> None:
@@ -103,13 +146,15 @@ def _require_free(port: int) -> None:
             ) from error
 
 
-def _await(server: str, url: str, process: SupervisedProcess) -> None:
+def _await(server: _Server, process: SupervisedProcess) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not _answers(url):
-        if process.poll() is not None:
-            raise InputError(f"{server} ended with code {process.poll()} before it answered")
+    while not _answers(server.url + server.health):
+        _require_alive(server, process)
         if time.monotonic() > deadline:
-            raise InputError(f"{server} did not answer on {url} within {START_TIMEOUT_S:.0f} s")
+            raise InputError(
+                f"{server.name} did not answer on {server.url} within {START_TIMEOUT_S:.0f} s; "
+                f"it logs to {server.log}"
+            )
         time.sleep(0.5)
 
 
@@ -121,7 +166,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _addresses(urls: dict[str, str]) -> str:
+def _addresses(servers: Sequence[_Server]) -> str:
     notes = {"Dagster": "", "MLflow": "/#/experiments?workflowType=machine_learning"}
-    lines = [f"  {server:8} {url}{notes[server]}" for server, url in urls.items()]
+    lines = [f"  {server.name:8} {server.url}{notes[server.name]}" for server in servers]
     return "\n".join(["", *lines, "", "Ctrl-C stops both."])

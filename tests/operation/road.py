@@ -22,6 +22,7 @@ SMALL: dict[str, Any] = {
     "clips.max_clips_per_video": 1,
     "latents.clips_per_shard": 4,
     "training.steps": 6,
+    "training.precision": "float32",  # bfloat16 is emulated, slowly, on many processors
     "training.warmup_steps": 1,
     "training.log_every": 1,
     "training.validate_every": 3,
