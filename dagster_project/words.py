@@ -10,8 +10,8 @@ from dagster._utils.error import SerializableErrorInfo
 from dagster_project.pool_waits import WAITS_FOR
 from exvideo.screen import Screen
 
-_COUNT = re.compile(r"\w+: \d+/\d+ ")
-"""How a stage's progress begins: the next line of it replaces this one."""
+_PASSING = re.compile(r"\w+: (\d+/\d+ .*|.* \([\d.]+ (s|min|h)\))")
+"""A stage's count, or what it is doing and for how long: the next such line replaces this one."""
 
 
 class Words:
@@ -55,7 +55,7 @@ class Words:
         message = entry.user_message
         if int(entry.level) < logging.INFO or message.startswith("[pipes]"):
             return
-        if _COUNT.match(message):
+        if _PASSING.fullmatch(message):
             self._screen.pass_by(message)
         elif message.startswith(str(entry.step_key)):
             self._screen.say(message)

@@ -14,6 +14,7 @@ from pipelines.stage import Job, Outcome, Stage, main
 
 def run(job: Job) -> Outcome:
     """Cut the source videos into clips and write their manifest."""
+    job.progress.doing("loading libraries")
     from exvideo.clips.curate import check_some_kept, curate
     from exvideo.clips.manifest import write_clips
     from exvideo.clips.preview import contact_sheet
@@ -27,6 +28,7 @@ def run(job: Job) -> Outcome:
     manifest = write_clips(job.output, clips)
     job.progress.say(f"every candidate and its reason: {job.output / manifest.name}")
     check_some_kept(clips, config)
+    job.progress.doing("drawing the preview")
     preview = manifest.name.replace("manifest", "preview").replace(".parquet", ".png")
     with Decoder(config.decode_timeout_s) as decoder:
         sheet = contact_sheet(clips, sources.folder, decoder)

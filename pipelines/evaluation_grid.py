@@ -39,6 +39,7 @@ def sections(preset: Preset) -> Any:
 
 def run(job: Job) -> Outcome:
     """Generate what is missing, measure it, draw the grid and log it with the training."""
+    job.progress.doing("loading libraries")
     from exvideo.evaluation.contact_sheet import write_contact_sheet, write_preview
     from exvideo.evaluation.evaluate import evaluate, grid_contrast
     from exvideo.evaluation.flow import load_raft
@@ -58,6 +59,7 @@ def run(job: Job) -> Outcome:
             preset.model, num_frames, phase.extension, precision=choice.precision
         )
 
+    job.progress.doing("reading the held-out clips")
     with _phases(job) as (phases, native_frames):
         folder = job.scratch / "clips"
         real = _real_clips(job, folder)
@@ -65,6 +67,7 @@ def run(job: Job) -> Outcome:
         generate_missing(wanted, pipeline, num_frames, config, job.progress)
     numbers, blocks = evaluate([*real, *wanted], raft, config.grid_clips, job.progress)
 
+    job.progress.doing("drawing the grid and the video")
     drawn = {name: job.scratch / file for name, file in FILES.items()}
     title = f"{native_frames} frames extended to {num_frames}: before, during and after post-tuning"
     write_contact_sheet(drawn["grid"], blocks, config.grid_frames, title, raft.name)
@@ -73,6 +76,7 @@ def run(job: Job) -> Outcome:
     drawn["numbers"].write_text(numbers.model_dump_json(indent=1))
     for name, path in drawn.items():
         write_atomically(job.output / FILES[name], path.read_bytes())
+    job.progress.doing("logging to MLflow")
     _log(job, numbers, list(drawn.values()))
     figures = {
         **_figures(numbers),

@@ -59,7 +59,7 @@ def _generate(arguments: argparse.Namespace, preset: Preset, progress: Progress)
     model = None if arguments.baseline else _model_path(arguments.model, preset)
     num_frames = arguments.frames or preset.clips.num_frames
     image = _picture(arguments.image) if arguments.image else None
-    progress.say("loading the model")
+    progress.doing("loading the model")
     from exvideo import generation
     from exvideo.models import load_pipeline
     from exvideo.video.write import write_mp4

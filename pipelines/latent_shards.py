@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def run(job: Job) -> Outcome:
     """Encode the kept clips that have no latents yet and write the manifest of all."""
+    job.progress.doing("loading libraries")
     from exvideo.clips.manifest import read_clips
     from exvideo.generation.frame_size import check_size
     from exvideo.latents.manifest import LatentClip, manifest_of, write_manifest
@@ -50,9 +51,11 @@ def run(job: Job) -> Outcome:
         device="cuda" if settings.gpus_per_worker else "cpu",
     )
     workers, gpus = settings.workers, settings.gpus_per_worker
+    job.progress.doing("starting Ray and its workers")
     write_shards(plans, ShardWorker, task, workers, gpus, job.progress)
     finished = finished_shards(job.output, encoding)
     remove_leftovers(job.output, finished)
+    job.progress.doing("writing the manifest")
     clips = [LatentClip.of(clip) for clip in kept]
     manifest = manifest_of(clips, finished, job.inputs["clips"].receipt.digest)
     name, digest = write_manifest(job.output, manifest)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from exvideo.tracking import TrackedRun
     from exvideo.training.job import TrainingJob
     from exvideo.training.metrics import Row
+    from exvideo.training.rank_progress import Standing
 
 RANK = "pipelines.train_rank"
 
@@ -62,8 +63,10 @@ def run(job: Job) -> Outcome:
         _tracked(job, training) as tracked,
     ):
         job.progress.say(f"{training.training.ranks} ranks started; they log to {training.log}")
+        job.progress.doing("the ranks load their libraries")
         forward = _Forward(job, tracked)
-        follow(training, ranks, forward)
+        follow(training, ranks, forward, forward.tell)
+        job.progress.doing("publishing the model")
         forward.flush()
         rows = read_metrics(training.metrics)
         write_curve(rows, training.folder / FILES["curve"])
@@ -83,6 +86,7 @@ def _training_job(job: Job) -> "TrainingJob":
     folder = job.scratch.absolute()
     begun = TrainingJob.begun(folder)
     if begun is None:
+        job.progress.doing("asking the device for its precision")
         choice = choose_precision_apart(job.preset.training.precision)
         job.progress.say(f"training in {choice.reason}")
         precision: Precision = choice.precision
@@ -118,6 +122,7 @@ def _terminable() -> Iterator[None]:
 @contextmanager
 def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
     """The job's MLflow run; whatever ends the block, the run's status says it."""
+    job.progress.doing("opening the MLflow run")
     from exvideo.tracking import TrackedRun, dagster_tags
     from exvideo.training.deepspeed_config import deepspeed_config
 
@@ -152,7 +157,7 @@ class _Forward:
 
     def __init__(self, job: Job, run: "TrackedRun") -> None:
         self._progress = job.progress
-        self._steps = job.preset.training.steps
+        self._figures: dict[str, float] = {}
         self._run = run
         # What an interrupted attempt had logged beyond its checkpoint comes again, equal.
         self._known = {mark: run.last_step(mark) for mark in ("training/loss", "validation/loss")}
@@ -171,13 +176,19 @@ class _Forward:
             if group == "validation":
                 self._progress.say(f"step {row['step']}: validation loss {figures[mark]:.4f}")
             else:
-                shown = {it: row[it] for it in ("loss", "seconds_per_step") if it in row}
-                self._progress.update(row["step"], self._steps, "steps", **shown)
+                shown = {"loss": "loss", "seconds_per_step": "seconds a step"}
+                self._figures = {shown[it]: row[it] for it in shown if it in row}
         try:
             self.flush()
         except MlflowException as error:
             # A tracker that is down for an hour must not end a training of a week.
             self._progress.say(f"MLflow takes no metrics now, they wait: {error}")
+
+    def tell(self, standing: "Standing") -> None:
+        """Pass on what the ranks are at, with the newest figures."""
+        from exvideo.training.rank_progress import pass_on
+
+        pass_on(standing, self._progress, self._figures)
 
     def flush(self) -> None:
         """Log the rows that wait."""

@@ -14,6 +14,7 @@ from pipelines.stage import Job, Outcome, Stage, main
 
 def run(job: Job) -> Outcome:
     """Collect the source videos and write their manifest."""
+    job.progress.doing("loading libraries")
     from exvideo.sources.manifest import write_source_videos
 
     videos = _collect(job)

@@ -28,6 +28,10 @@ from exvideo.receipt import (
 )
 from exvideo.supervised import run_supervised
 from pipelines.report import open_report
+from pipelines.stage_log import STAGE_LOG, divert_output, last_lines, stage_log
+
+REFUSED = 2
+"""Exit code of a stage whose settings or inputs can't be used; it has said why."""
 
 SUPERVISED = "EXVIDEO_SUPERVISED"
 """Set where a supervisor already watches over this process."""
@@ -88,17 +92,31 @@ class Stage:
 def main(stage: Stage, argv: Sequence[str] | None = None) -> int:
     """A stage's program. Ctrl-C, or the end of whoever started it, ends its whole tree."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if SUPERVISED not in os.environ:
-        command = [sys.executable, "-m", f"pipelines.{stage.name}", *arguments]
-        return run_supervised(command, {**os.environ, SUPERVISED: "1"})
     try:
         preset = _preset(stage, arguments)
-        with open_report(stage.name) as progress:
-            run_stage(stage, preset, progress)
     except InputError as error:
         print(f"{stage.name}: {error}", file=sys.stderr)
-        return 2
+        return REFUSED
+    if SUPERVISED not in os.environ:
+        return _run_supervised(stage, preset, arguments)
+    screen = divert_output()
+    try:
+        with open_report(stage.name, screen) as progress:
+            run_stage(stage, preset, progress)
+    except InputError as error:
+        os.write(screen, f"{stage.name}: {error}\n".encode())
+        return REFUSED
     return 0
+
+
+def _run_supervised(stage: Stage, preset: Preset, arguments: Sequence[str]) -> int:
+    log = stage_log(preset, stage.name)
+    command = [sys.executable, "-m", f"pipelines.{stage.name}", *arguments]
+    code = run_supervised(command, {**os.environ, SUPERVISED: "1", STAGE_LOG: str(log)})
+    if code not in (0, REFUSED):
+        told = f"{stage.name} ended with code {code}; {log} ends with:\n{last_lines(log)}"
+        print(told, file=sys.stderr)
+    return code
 
 
 def run_stage(stage: Stage, preset: Preset, progress: Progress) -> Receipt:

@@ -86,11 +86,16 @@ def generate_missing(
     from exvideo.generation import GenerationError, Sampling, image_to_video
 
     missing = [sample for sample in wanted if not sample.path.exists()]
-    done = len(wanted) - len(missing)
-    progress.update(done, len(wanted), "clips generated")
+    done, steps = len(wanted) - len(missing), config.sampling_steps
+
+    def tell(step: int, _total: int = 0) -> None:
+        progress.update(done * steps + step, len(wanted) * steps, "sampling steps")
+
+    tell(0)
     loaded, pipeline = None, None
     for sample in missing:
         if pipeline is None or loaded != sample.phase:
+            progress.doing(f"loading the model as of step {sample.phase.step}")
             loaded, pipeline = sample.phase, load_pipeline(sample.phase)
         height, width = sample.first_frame.image.shape[:2]
         try:
@@ -109,6 +114,7 @@ def generate_missing(
                     decode_chunk_size=config.decode_chunk_size,
                     seed=sample.seed,
                 ),
+                on_step=tell,
             )
         except GenerationError as error:
             raise GenerationError(
@@ -117,7 +123,6 @@ def generate_missing(
             ) from error
         save_frames(sample.path, frames)
         done += 1
-        progress.update(done, len(wanted), "clips generated")
 
 
 def read_frames(path: Path) -> np.ndarray:

@@ -10,6 +10,7 @@ from exvideo.supervised import SupervisedProcess, supervised
 from exvideo.training.job import TrainingJob
 from exvideo.training.launcher import launch_command, launch_environment
 from exvideo.training.metrics import Row, read_metrics
+from exvideo.training.rank_progress import Standing, read_standing
 
 POLL_S = 0.5
 REFUSED = "REFUSED: "
@@ -24,6 +25,7 @@ class TrainingFailed(Exception):  # noqa: N818
 def started_ranks(job: TrainingJob, module: str) -> Iterator[SupervisedProcess]:
     """The job's ranks, running `module` below DeepSpeed's launcher; none outlives the block."""
     config = job.training
+    job.standing.unlink(missing_ok=True)
     command = launch_command(module, [str(job.write())], config.ranks, config.hostfile)
     with (
         job.log.open("wb") as log,
@@ -34,8 +36,13 @@ def started_ranks(job: TrainingJob, module: str) -> Iterator[SupervisedProcess]:
         yield ranks
 
 
-def follow(job: TrainingJob, ranks: SupervisedProcess, heed: Callable[[list[Row]], None]) -> None:
-    """Wait for the ranks' end and pass on new rows of metrics, each once.
+def follow(
+    job: TrainingJob,
+    ranks: SupervisedProcess,
+    heed: Callable[[list[Row]], None],
+    tell: Callable[[Standing], None],
+) -> None:
+    """Wait for the ranks' end; pass on new rows of metrics, each once, and what they are at.
 
     Raises:
         InputError: if the ranks refuse their input.
@@ -43,6 +50,7 @@ def follow(job: TrainingJob, ranks: SupervisedProcess, heed: Callable[[list[Row]
         SystemExit: if they were told to stop and wrote a checkpoint.
     """
     seen = 0
+    told = None
     code = None
     while code is None:
         code = ranks.poll()
@@ -52,6 +60,10 @@ def follow(job: TrainingJob, ranks: SupervisedProcess, heed: Callable[[list[Row]
         if rows[seen:]:
             heed(rows[seen:])
             seen = len(rows)
+        standing = read_standing(job.standing)
+        if standing is not None and standing != told:
+            tell(standing)
+            told = standing
         if code is None:
             time.sleep(POLL_S)
     if code == 128 + signal.SIGTERM:

@@ -31,6 +31,11 @@ class TrainingJob(BaseModel):
         return self.folder / "metrics.jsonl"
 
     @property
+    def standing(self) -> Path:
+        """What the ranks are at."""
+        return self.folder / "standing.json"
+
+    @property
     def middle(self) -> Path:
         """The averaged extension after half the steps."""
         return self.folder / "middle.safetensors"

@@ -26,6 +26,7 @@ from exvideo.models import (
     load_unet,
     save_extension,
 )
+from exvideo.progress import Progress
 from exvideo.training.average import AveragedWeights
 from exvideo.training.checkpoints import (
     checkpoint_name,
@@ -38,6 +39,7 @@ from exvideo.training.engine import Engine, start_engine, whole_parameters
 from exvideo.training.job import TrainingJob
 from exvideo.training.metrics import MetricsLog, Row
 from exvideo.training.objective import Batch, v_loss
+from exvideo.training.rank_progress import STEPS, RankProgress
 from exvideo.training.samples import training_batches
 from exvideo.training.validation import Interrupted, validation_loss
 
@@ -53,8 +55,12 @@ Stop = Callable[[], bool]
 def run_rank(job: TrainingJob) -> int:
     """One rank's whole life; returns its exit code, `INTERRUPTED` where it was asked to stop."""
     with join_ranks() as ranks:
+        progress = RankProgress(job.standing, writes=ranks.first)
+        progress.doing("loading the base model and extending it")
         clips, held_out = load_clips(job)
-        trainer = Trainer(job, ranks, load_extended_unet(job), clips, held_out)
+        unet = load_extended_unet(job)
+        progress.doing("starting DeepSpeed")
+        trainer = Trainer(job, ranks, unet, clips, held_out, progress)
         return 0 if trainer.run() else INTERRUPTED
 
 
@@ -97,6 +103,7 @@ class Trainer:
         unet: torch.nn.Module,
         clips: LatentClips,
         held_out: LatentClips,
+        progress: Progress,
     ) -> None:
         job.checkpoints.mkdir(parents=True, exist_ok=True)
         self.job = job
@@ -104,6 +111,7 @@ class Trainer:
         self.ranks = ranks
         self.clips = clips
         self.held_out = held_out
+        self.progress = progress
         self.engine: Engine = start_engine(unet, self.config)
         self.average = AveragedWeights(self.engine, self.config.ema_decay)
         self.position = load_checkpoint(job.checkpoints, self.engine, self.average, ranks)
@@ -121,6 +129,7 @@ class Trainer:
                 self._validate(stop)
                 while self.position.step < self.config.steps:
                     stopping = self._train_step(batches, stop)
+                    self.progress.update(self.position.step, self.config.steps, STEPS)
                     self._record(stopping)
                     self._validate(stop)
             except Interrupted:
@@ -196,12 +205,15 @@ class Trainer:
         step = self.position.step
         due = step % self.config.validate_every == 0 or step == self.config.steps
         if due and not self.log.has(step, "validation_loss"):
-            figures = validation_loss(self.engine, self.held_out, self.config, self.ranks, stop)
+            figures = validation_loss(
+                self.engine, self.held_out, self.config, self.ranks, stop, self.progress
+            )
             self.log.write({"step": step, **figures})
 
     def _save(self) -> None:
         newest = newest_checkpoint(self.job.checkpoints)
         if newest is None or newest.name != checkpoint_name(self.position):
+            self.progress.doing(f"writing the checkpoint of step {self.position.step}")
             save_checkpoint(
                 self.job.checkpoints,
                 self.engine,
@@ -213,6 +225,7 @@ class Trainer:
 
     def _export(self, path: Path) -> None:
         """Write the averaged extension; every rank must come along."""
+        self.progress.doing("writing the averaged extension")
         unet = self.engine.module
         averaged = self.average.gather()
         with whole_parameters(unet):

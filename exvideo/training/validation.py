@@ -1,10 +1,12 @@
 """The validation loss: held-out clips at fixed noise and fixed noise levels."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
 
 from exvideo.config import TrainingConfig
+from exvideo.progress import Progress
 from exvideo.training.distributed import Ranks
 from exvideo.training.engine import Engine
 from exvideo.training.objective import Batch, Draw, draw, make_batch, sigma_at, v_loss
@@ -24,6 +26,7 @@ def validation_loss(
     config: TrainingConfig,
     ranks: Ranks,
     stop: Callable[[], bool],
+    progress: Progress,
 ) -> dict[str, float]:
     """The mean loss, in all and for each noise level; every rank must ask.
 
@@ -36,7 +39,8 @@ def validation_loss(
     engine.eval()
     try:
         with torch.no_grad():
-            for batch, levels, weights in _batches(clips, config, ranks):
+            for number, (batch, levels, weights) in enumerate(_batches(clips, config, ranks)):
+                progress.update(number, _count(clips, config, ranks), "validation batches")
                 losses = v_loss(engine, batch.to(ranks.device)).double().cpu()
                 sums.index_add_(0, levels, losses * weights)
                 counts.index_add_(0, levels, weights)
@@ -64,7 +68,7 @@ def _batches(
     Every rank gets as many, or ZeRO-3's gathering would wait for ever: the last ones may repeat
     a sample, with weight 0.
     """
-    used = min(len(clips), config.validation_clips)
+    used = _used(clips, config)
     samples = [
         (clip * len(clips) // used, level)
         for clip in range(used)
@@ -84,6 +88,15 @@ def _batches(
             torch.tensor([level for _, level in chosen]),
             torch.tensor([float(index < len(samples)) for index in mine], dtype=torch.float64),
         )
+
+
+def _used(clips: Clips, config: TrainingConfig) -> int:
+    return min(len(clips), config.validation_clips)
+
+
+def _count(clips: Clips, config: TrainingConfig, ranks: Ranks) -> int:
+    """Batches a rank."""
+    return math.ceil(_used(clips, config) * len(QUANTILES) / (config.batch_size * ranks.count))
 
 
 def _fixed_draw(loaded: Clip, clip: int, level: int, config: TrainingConfig) -> Draw:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from exvideo.config import ModelConfig
 from exvideo.errors import InputError
 from exvideo.models import extension_parameters, load_extension, load_unet, read_metadata
+from exvideo.progress import Silent
 from exvideo.training.distributed import Ranks
 from exvideo.training.job import TrainingJob
 from exvideo.training.metrics import read_metrics
@@ -21,7 +22,9 @@ from tests.training.tiny import BASE, NUM_FRAMES, MadeClips, training_config, tr
 
 
 def trainer(job: TrainingJob, ranks: Ranks, clips: MadeClips | None = None) -> Trainer:
-    return Trainer(job, ranks, load_extended_unet(job), clips or MadeClips(5), MadeClips(2, seed=9))
+    return Trainer(
+        job, ranks, load_extended_unet(job), clips or MadeClips(5), MadeClips(2, seed=9), Silent()
+    )
 
 
 class InterruptedAt(MadeClips):
@@ -128,7 +131,7 @@ def test_a_stop_during_validation_is_heeded_and_the_validation_comes_again(
 ) -> None:
     job = training_job(tmp_path, steps=2)
     held_out = InterruptedAt(2, read=1)
-    assert not Trainer(job, ranks, load_extended_unet(job), MadeClips(5), held_out).run()
+    assert not Trainer(job, ranks, load_extended_unet(job), MadeClips(5), held_out, Silent()).run()
     assert read_metrics(job.metrics) == []
     assert trainer(job, ranks).run()
     assert [r["step"] for r in read_metrics(job.metrics) if "validation_loss" in r] == [0, 2]
@@ -166,7 +169,7 @@ def test_training_starts_from_the_base_in_full_precision(tmp_path: Path, ranks: 
     job = training_job(tmp_path)
     unet = load_extended_unet(job)
     weights = {name: p.detach().clone() for name, p in unet.named_parameters() if p.requires_grad}
-    started = read_weights(Trainer(job, ranks, unet, MadeClips(1), MadeClips(1)).engine)
+    started = read_weights(Trainer(job, ranks, unet, MadeClips(1), MadeClips(1), Silent()).engine)
     assert all(torch.equal(started[name], weights[name]) for name in weights)
 
 

@@ -8,9 +8,9 @@ import torch
 from exvideo.config import ModelConfig, RandomBase, SigmaConfig, TrainingConfig
 from exvideo.training.job import TrainingJob
 
-BASE = RandomBase(kind="random", path=str(Path(__file__).parent.parent / "models/tiny_svd"), seed=0)
-NUM_FRAMES = 12
-"""Beyond the base's own 8."""
+BASE = RandomBase(kind="random", path=str(Path(__file__).parent / "short_svd"), seed=0)
+NUM_FRAMES = 4
+"""Beyond the base's own 2."""
 
 
 class MadeClips:
@@ -26,8 +26,8 @@ class MadeClips:
 
         self.clips: list[dict[str, Any]] = [
             {
-                "latents": 5 * normal(1, 4, 8, 8).expand(NUM_FRAMES, -1, -1, -1).contiguous(),
-                "cond_latents": 5 * normal(2, 4, 8, 8),
+                "latents": 5 * normal(1, 4, 4, 4).expand(NUM_FRAMES, -1, -1, -1).contiguous(),
+                "cond_latents": 5 * normal(2, 4, 4, 4),
                 "noise_aug_strengths": torch.tensor([0.02, 0.05]),
                 "image_embeds": normal(32),
                 "fps": torch.tensor(24.0),
