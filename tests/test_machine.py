@@ -45,6 +45,12 @@ def test_everything_that_lacks_is_named_at_once() -> None:
     assert "evaluation.flow.weights: there is no file /nowhere/raft.safetensors" in said
 
 
+@pytest.mark.parametrize("path", ["./model", "~/model", "models/svd.safetensors", "a/b/c"])
+def test_what_can_not_be_a_repository_must_exist(path: str) -> None:
+    said = complaint(model__base__path=path)
+    assert f"model.base.path: there is no base model at {path} (seen from /" in said
+
+
 def test_a_base_without_a_part_is_refused_before_the_stage_that_needs_it(base: Path) -> None:
     shutil.rmtree(base / "scheduler")
     assert "has no scheduler/scheduler_config.json" in complaint(model__base__path=str(base))

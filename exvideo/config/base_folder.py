@@ -35,7 +35,8 @@ def single_file(base: BaseModelConfig) -> Path | None:
 
 def is_repository(path: str) -> bool:
     """Whether a path that does not exist may be owner/name on the hub."""
-    return path.count("/") == 1 and not path.startswith((".", "/", "~"))
+    local = path.startswith((".", "/", "~")) or path.endswith(".safetensors")
+    return path.count("/") == 1 and not local
 
 
 def known_folder(base: BaseModelConfig) -> Path | None:

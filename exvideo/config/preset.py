@@ -73,12 +73,12 @@ def _size_faults(preset: Preset) -> Iterator[str]:
 
 
 def _split_faults(preset: Preset) -> Iterator[str]:
-    share, embedded = preset.clips.held_out_videos, isinstance(preset.source, EmbeddedSource)
-    if share == 1:
-        yield "clips.held_out_videos (1) leaves no clip to train on: take a share such as 0.1"
-    # Rendered clips say themselves which are held out.
-    if share == 0 and not embedded:
-        yield "clips.held_out_videos (0) leaves no clip to evaluate: take a share such as 0.1"
+    lacking = {0.0: "evaluate", 1.0: "train on"}.get(preset.clips.held_out_videos)
+    if lacking:
+        yield (
+            f"clips.held_out_videos ({preset.clips.held_out_videos:g}) leaves no clip to "
+            f"{lacking}: take a share such as 0.1"
+        )
 
 
 def _length_faults(preset: Preset) -> Iterator[str]:

@@ -17,6 +17,14 @@ KINDS = {"embedded", "local", "open_sora_plan", "pretrained", "random"}
 """pydantic counts a union's kind as a part of a key, which it is not in the document."""
 
 
+PLAINLY = {
+    "tuple_type": "Input should be a list, such as [a, b]",
+    "model_type": "Input should be a section with keys of its own",
+    "model_attributes_type": "Input should be a section with keys of its own",
+}
+"""What pydantic says in Python's terms, in YAML's."""
+
+
 class PresetError(InputError):
     """A preset was refused; the message names every key at fault."""
 
@@ -118,7 +126,7 @@ def _faults(error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
         location = ".".join(str(part) for part in fault["loc"] if part not in KINDS)
-        message = fault["msg"].removeprefix("Value error, ")
+        message = PLAINLY.get(fault["type"], fault["msg"].removeprefix("Value error, "))
         if fault["type"] == "extra_forbidden":
             message = f"there is no such key{_near(location)}"
         # What the sections must agree on names its keys itself.

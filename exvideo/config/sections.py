@@ -23,7 +23,7 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 Workers = Annotated[int, Field(ge=1, le=1024)]
 """Processes: a slip of the keyboard must not start a million."""
 Side = Annotated[int, Field(ge=8, le=8192)]
-FrameRate = Annotated[float, Field(gt=0, le=1000)]
+FrameRate = Annotated[float, Field(ge=0.1, le=1000)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Shown = Annotated[int, Field(ge=1, le=24)]
 """Rows or columns of the contact sheet, which must stay a picture that programs open."""

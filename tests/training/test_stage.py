@@ -1,6 +1,7 @@
 """The stage's program with real processes: two ranks below DeepSpeed's launcher."""
 
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -99,9 +100,13 @@ def test_a_job_on_two_ranks_survives_a_sigterm_as_if_it_had_not_been(tmp_path: P
 
 
 def test_a_refusal_by_the_ranks_is_said_plainly_and_fails_the_run(tmp_path: Path) -> None:
-    stage = StageRun(tmp_path / "root", zero_stage=0, precision="float32")
+    stage = StageRun(tmp_path / "root")
+    longer = stage.preset_file.read_text().replace("num_frames: 12", "num_frames: 13")
+    stage.preset_file.write_text(longer)
     process = stage.start()
     printed = process.communicate(timeout=PATIENCE_S)[0].decode()
     assert process.returncode == 2
-    assert "post_tuned_model: training.zero_stage 0 with precision float32" in printed
+    assert re.search(
+        r"post_tuned_model: .* has clips of 12 frames, the job asks for 13", printed
+    ), printed
     assert mlflow_run(stage)[1].info.status == "FAILED"
