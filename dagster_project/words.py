@@ -49,7 +49,7 @@ class Words:
             case dg.DagsterEventType.RUN_FAILURE:
                 data = event.job_failure_data
                 if data.error is not None and data.first_step_failure_event is None:
-                    self._screen.say(_innermost(data.error))
+                    self._screen.say(_raised(data.error))
 
     def _show_message(self, entry: dg.EventLogEntry) -> None:
         message = entry.user_message
@@ -78,10 +78,11 @@ def _reason(data: StepFailureData) -> str | None:
         return None
     if data.user_failure_data is not None and data.user_failure_data.description:
         return data.user_failure_data.description
-    return _innermost(data.error) if data.error is not None else "without a reason"
+    return _raised(data.error) if data.error is not None else "without a reason"
 
 
-def _innermost(error: SerializableErrorInfo) -> str:
-    while error.cause is not None:
+def _raised(error: SerializableErrorInfo) -> str:
+    """What the project's code raised, without what Dagster wraps around it."""
+    while (error.cls_name or "").startswith("Dagster") and error.cause is not None:
         error = error.cause
     return error.message.strip()
