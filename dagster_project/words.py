@@ -46,6 +46,8 @@ class Words:
             case dg.DagsterEventType.ENGINE_EVENT if WAITS_FOR in event.engine_event_data.metadata:
                 self._screen.say(str(event.message))
                 self._screen.doing(str(event.message))
+            case dg.DagsterEventType.RUN_CANCELED:
+                self._screen.say("the run is cancelled")
             case dg.DagsterEventType.RUN_FAILURE:
                 data = event.job_failure_data
                 if data.error is not None and data.first_step_failure_event is None:

@@ -116,6 +116,7 @@ def test_the_run_has_its_end_and_none_of_its_processes_is_left(
         run_id = _last_run(idle_road).run_id
         end(demo)
         assert demo.process.wait(60) == code
+    assert "Traceback" not in demo.text
     wait_for(lambda: not started_by(run_id), 15, "every process of the run has ended")
     wait_for(lambda: _last_run(idle_road).status.value == status, 15, status)
     assert _last_run(idle_road).run_id == run_id
