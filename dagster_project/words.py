@@ -4,6 +4,7 @@ import logging
 import re
 
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
 from dagster._utils.error import SerializableErrorInfo
 
@@ -78,6 +79,8 @@ def _verdict(check: dg.AssetCheckEvaluation) -> str:
 def _reason(data: StepFailureData) -> str | None:
     if data.error_source == ErrorSource.INTERRUPT:
         return None
+    if data.error is not None and data.error.cls_name == DagsterAssetCheckFailedError.__name__:
+        return None  # the check has told its verdict
     if data.user_failure_data is not None and data.user_failure_data.description:
         return data.user_failure_data.description
     return _raised(data.error) if data.error is not None else "without a reason"
