@@ -46,7 +46,7 @@ def end_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> st
     else:
         instance.report_run_failed(run, f"The run was interrupted: {reason}.")
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    settle_mlflow_runs(run, "KILLED" if asked else "FAILED")
+    settle_mlflow_runs(instance, run, "KILLED" if asked else "FAILED")
     return f"run {run.run_id[:8]} is {'cancelled' if asked else 'failed'} now: {reason}"
 
 

@@ -7,12 +7,20 @@ import dagster as dg
 from dagster_project.preset import PresetResource
 from exvideo.errors import InputError
 
+TRACKED = "post_tuned_model"
+"""The one step that opens an MLflow run."""
 
-def settle_mlflow_runs(run: dg.DagsterRun, status: Literal["FAILED", "KILLED"]) -> None:
+
+def settle_mlflow_runs(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, status: Literal["FAILED", "KILLED"]
+) -> None:
     """Give every MLflow run that this Dagster run has opened its end status.
 
     A training that had finished before the Dagster run failed stays FINISHED.
     """
+    started = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_START)
+    if all(it.step_key != TRACKED for it in started):
+        return  # there is none, and MLflow imports for many seconds
     from exvideo.tracking import settle_runs_of
 
     resources: Any = run.run_config.get("resources", {})

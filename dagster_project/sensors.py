@@ -13,7 +13,7 @@ from dagster_project.mlflow_runs import settle_mlflow_runs
 @dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=10)
 def mlflow_run_failed(context: dg.RunFailureSensorContext) -> None:
     """A failed Dagster run's MLflow run is FAILED, not RUNNING for ever."""
-    settle_mlflow_runs(context.dagster_run, "FAILED")
+    settle_mlflow_runs(context.instance, context.dagster_run, "FAILED")
 
 
 @dg.run_status_sensor(
@@ -23,7 +23,7 @@ def mlflow_run_failed(context: dg.RunFailureSensorContext) -> None:
 )
 def mlflow_run_killed(context: dg.RunStatusSensorContext) -> None:
     """A cancelled Dagster run's MLflow run is KILLED."""
-    settle_mlflow_runs(context.dagster_run, "KILLED")
+    settle_mlflow_runs(context.instance, context.dagster_run, "KILLED")
 
 
 @dg.sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=10)

@@ -90,11 +90,12 @@ def _settle(instance: "dg.DagsterInstance", run_id: str, screen: Screen) -> int:
         return FAILED
     if run.is_success:
         return 0
-    if not run.is_finished:
+    if run.is_finished:
+        cancelled = run.status == dg.DagsterRunStatus.CANCELED
+        settle_mlflow_runs(instance, run, "KILLED" if cancelled else "FAILED")
+    else:
+        cancelled = run.status == dg.DagsterRunStatus.CANCELING
         end_run(instance, run, "its process was stopped")
-        return STOPPED
-    cancelled = run.status == dg.DagsterRunStatus.CANCELED
-    settle_mlflow_runs(run, "KILLED" if cancelled else "FAILED")
     return STOPPED if cancelled else FAILED
 
 
@@ -154,6 +155,8 @@ def _ask_to_stop(instance: "dg.DagsterInstance", run_id: str, screen: Screen) ->
     run = instance.get_run_by_id(run_id)
     if run is None:
         return math.inf  # it is just being created
+    if run.is_finished:
+        return time.monotonic()
     instance.report_run_canceling(run, "The command that started the run was stopped.")
     screen.say("stopping; what is finished is kept")
     screen.doing("stopping")
@@ -162,4 +165,5 @@ def _ask_to_stop(instance: "dg.DagsterInstance", run_id: str, screen: Screen) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Not `sys.exit`: a thread that still waits for a slot would make the interpreter's end fail.
+    os._exit(main())

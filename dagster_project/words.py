@@ -4,6 +4,7 @@ import logging
 import re
 
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
 from dagster._utils.error import SerializableErrorInfo
 
@@ -46,10 +47,12 @@ class Words:
             case dg.DagsterEventType.ENGINE_EVENT if WAITS_FOR in event.engine_event_data.metadata:
                 self._screen.say(str(event.message))
                 self._screen.doing(str(event.message))
+            case dg.DagsterEventType.RUN_CANCELED:
+                self._screen.say("the run is cancelled")
             case dg.DagsterEventType.RUN_FAILURE:
                 data = event.job_failure_data
                 if data.error is not None and data.first_step_failure_event is None:
-                    self._screen.say(_innermost(data.error))
+                    self._screen.say(_raised(data.error))
 
     def _show_message(self, entry: dg.EventLogEntry) -> None:
         message = entry.user_message
@@ -76,12 +79,15 @@ def _verdict(check: dg.AssetCheckEvaluation) -> str:
 def _reason(data: StepFailureData) -> str | None:
     if data.error_source == ErrorSource.INTERRUPT:
         return None
+    if data.error is not None and data.error.cls_name == DagsterAssetCheckFailedError.__name__:
+        return None  # the check has told its verdict
     if data.user_failure_data is not None and data.user_failure_data.description:
         return data.user_failure_data.description
-    return _innermost(data.error) if data.error is not None else "without a reason"
+    return _raised(data.error) if data.error is not None else "without a reason"
 
 
-def _innermost(error: SerializableErrorInfo) -> str:
-    while error.cause is not None:
+def _raised(error: SerializableErrorInfo) -> str:
+    """What the project's code raised, without what Dagster wraps around it."""
+    while (error.cls_name or "").startswith("Dagster") and error.cause is not None:
         error = error.cause
     return error.message.strip()

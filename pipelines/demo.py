@@ -99,7 +99,7 @@ def _end_abandoned_runs(home: Home, log: Path, screen: Screen) -> None:
         told = subprocess.run(
             command, env=home.environment, stdout=subprocess.PIPE, stderr=file, text=True
         )
-    screen.say(told.stdout.strip() or "the interrupted run was not found")
+    screen.say(told.stdout.strip() or "the interrupted run has its end")
 
 
 def results(preset: Preset) -> str:

@@ -2,26 +2,24 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent
 
 from dagster_project.abandoned_runs import end_abandoned_runs
 from dagster_project.run_process import RunProcess
 from exvideo.config import load_preset
 from exvideo.supervised import SupervisedProcess
 from exvideo.tracking import DAGSTER_RUN_ID, TrackedRun
-from tests.dagster_project.pool_job import holding
+from tests.dagster_project.pool_job import ROOT, holding, pool_holder
 from tests.process.census import wait_until
 
-ROOT = Path(__file__).parent.parent.parent
 POOL = "accelerator"
 
 
@@ -30,19 +28,6 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     shutil.copy(ROOT / "dagster_project" / "dagster.yaml", tmp_path)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         yield instance
-
-
-@contextmanager
-def _holder(instance: dg.DagsterInstance, seconds: float) -> Iterator[tuple[str, subprocess.Popen]]:
-    run_id = str(uuid.uuid4())
-    command = [sys.executable, "-m", "tests.dagster_project.pool_job"]
-    command += [instance.root_directory, run_id, str(seconds)]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    try:
-        yield run_id, process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _says(instance: dg.DagsterInstance, run_id: str, text: str) -> bool:
@@ -76,7 +61,7 @@ def _run(instance: dg.DagsterInstance, **process: object) -> dg.DagsterRun:
 
 
 def test_a_killed_run_is_failed_and_its_slot_free(instance: dg.DagsterInstance) -> None:
-    with _holder(instance, 600) as (run_id, process):
+    with pool_holder(instance.root_directory, 600) as (run_id, process):
         wait_until(lambda: _says(instance, run_id, "held"), 60, "the step holds its slot")
         assert end_abandoned_runs(instance) == []
         assert _holders(instance) == {run_id}
@@ -92,9 +77,9 @@ def test_a_killed_run_is_failed_and_its_slot_free(instance: dg.DagsterInstance) 
 def test_a_step_that_waits_says_who_holds_the_slot_and_gets_it_when_that_run_is_killed(
     instance: dg.DagsterInstance,
 ) -> None:
-    with _holder(instance, 600) as (first, process):
+    with pool_holder(instance.root_directory, 600) as (first, process):
         wait_until(lambda: _says(instance, first, "held"), 60, "the first holds the slot")
-        with _holder(instance, 0) as (second, _):
+        with pool_holder(instance.root_directory, 0) as (second, _):
             blocked = "Step blocked by limit"
             wait_until(lambda: _says(instance, second, blocked), 60, "the second needs it")
             told = f"hold waits for the pool {POOL}: run {first[:8]} is at hold, as process "
@@ -158,6 +143,8 @@ def test_its_mlflow_run_is_settled_too(
 ) -> None:
     monkeypatch.setenv("EXVIDEO_HOME", str(tmp_path))
     run = _run(instance, started="1")
+    started = DagsterEvent("STEP_START", run.job_name, step_key="post_tuned_model")
+    instance.report_dagster_event(started, run.run_id)
     tags = {DAGSTER_RUN_ID: run.run_id}
     tracked = TrackedRun.open_or_resume(load_preset("tiny"), "key", "a training", tags)
     end_abandoned_runs(instance)

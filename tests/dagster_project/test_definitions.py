@@ -35,6 +35,12 @@ def test_loading_imports_nothing_heavy() -> None:
     assert HEAVY.intersection(loaded["modules"]) == set()
 
 
+def test_a_stage_that_finds_itself_up_to_date_has_imported_nothing_heavy() -> None:
+    stages = "clips, evaluation_grid, latent_shards, post_tuned_model, source_videos"
+    loaded = _fresh_import(f"from pipelines import {stages}")
+    assert HEAVY.intersection(loaded["modules"]) == set()
+
+
 def test_loading_costs_at_most_a_second_more_than_dagster() -> None:
     dagster = _fresh_import("import dagster")["seconds"]
     loaded = _fresh_import("from dagster_project.definitions import road; road()")["seconds"]

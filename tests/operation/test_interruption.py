@@ -13,6 +13,7 @@ import dagster as dg
 import psutil
 import pytest
 
+from tests.dagster_project.pool_job import pool_holder
 from tests.operation.road import Road, started_by, wait_for
 from tests.process.census import lives
 
@@ -115,6 +116,7 @@ def test_the_run_has_its_end_and_none_of_its_processes_is_left(
         run_id = _last_run(idle_road).run_id
         end(demo)
         assert demo.process.wait(60) == code
+    assert "Traceback" not in demo.text
     wait_for(lambda: not started_by(run_id), 15, "every process of the run has ended")
     wait_for(lambda: _last_run(idle_road).status.value == status, 15, status)
     assert _last_run(idle_road).run_id == run_id
@@ -154,6 +156,20 @@ def test_the_daemon_finds_it_too(uis: Road) -> None:
         _kill_demo_and_dagster(demo)
     run_id = _last_run(uis).run_id
     wait_for(lambda: uis.status(run_id) == "FAILURE", 60, "the daemon has failed it")
+
+
+def test_a_demo_that_waits_for_a_slot_says_so_and_can_be_stopped(
+    road: Road, demo: subprocess.CompletedProcess[str]
+) -> None:
+    with (
+        pool_holder(str(road.home / "dagster"), 600) as (holder, _),
+        _demo(road) as waiting,
+    ):
+        told = f"latent_shards waits for the pool accelerator: run {holder[:8]} is at hold"
+        wait_for(lambda: told in waiting.text, 120, "the terminal says what it waits for")
+        waiting.process.send_signal(signal.SIGINT)
+        assert waiting.process.wait(60) == 128 + signal.SIGINT
+        assert _last_run(road).status == dg.DagsterRunStatus.CANCELED
 
 
 def test_after_one_in_the_pool_the_same_command_goes_on(
