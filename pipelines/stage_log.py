@@ -13,7 +13,7 @@ from pipelines.home import prepare_home
 STAGE_LOG = "EXVIDEO_STAGE_LOG"
 """Names the file to a stage's process."""
 
-LAST_LINES = 30
+LAST_LINES = 60
 
 
 def stage_log(preset: Preset, stage: str) -> Path:

@@ -92,4 +92,4 @@ def test_a_run_that_is_refused_before_its_first_step_says_why(
     wrong = PresetResource(name="tiny", overrides={"training.stepz": 5})
     refusal, reason = screen_of(configured, preset=wrong)
     assert refusal.endswith("preset tiny.yaml is refused:")
-    assert reason.strip() == "training.stepz: Extra inputs are not permitted"
+    assert reason.strip().startswith("training.stepz: there is no such key")
