@@ -94,7 +94,7 @@ def _figures(manifest: Any, written: int) -> dict[str, Figure]:
 
 STAGE = Stage(
     name="latent_shards",
-    version=1,
+    version=2,
     inputs=("source_videos", "clips"),
     sections=sections,
     run=run,

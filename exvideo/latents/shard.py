@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 
+import google_crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from exvideo.latents.manifest import Encoding, Shard, Sidecar
+from exvideo.latents.manifest import PARQUET_MAGIC, Encoding, Shard, Sidecar
 from exvideo.latents.schema import LatentRow, to_table
+from exvideo.latents.shard_index import row_range
 from exvideo.receipt import write_atomically
 
 SCALARS = ["clip_id", "crc32c", "latent_mean", "latent_std", "latent_absmax"]
@@ -51,14 +53,25 @@ class ShardWriter:
         self._parquet.close()
 
     def describe(self) -> None:
+        metadata = pq.read_metadata(self._part)
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        ends = [row_range(group)[1] for group in groups]
         with self._part.open("rb") as written:
-            digest = hashlib.file_digest(written, "sha256").hexdigest()
+            digest = hashlib.sha256(written.read(len(PARQUET_MAGIC)))
+            checksums = []
+            for end in ends:
+                row = written.read(end - written.tell())
+                digest.update(row)
+                checksums.append(google_crc32c.value(row))
+            digest.update(written.read())
         self.shard = Shard(
             file=self._file,
             rows=len(self._clip_ids),
             bytes=self._part.stat().st_size,
-            sha256=digest,
+            sha256=digest.hexdigest(),
             clip_ids=tuple(self._clip_ids),
+            row_ends=tuple(ends),
+            row_crc32c=tuple(checksums),
         )
 
 
