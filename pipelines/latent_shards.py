@@ -18,7 +18,7 @@ def run(job: Job) -> Outcome:
     from exvideo.clips.manifest import read_clips
     from exvideo.latents.manifest import Encoding, LatentClip, manifest_of, write_manifest
     from exvideo.latents.plan import plan_shards
-    from exvideo.latents.shard import finished_shards, remove_leftovers
+    from exvideo.latents.shard import finished_shards
     from exvideo.latents.shard_worker import EncodingTask, ShardWorker
     from exvideo.latents.workers import write_shards
     from exvideo.models import ENCODERS, base_id
@@ -49,7 +49,6 @@ def run(job: Job) -> Outcome:
     workers, gpus = settings.workers, settings.gpus_per_worker
     write_shards(plans, ShardWorker, task, workers, gpus, job.progress)
     finished = finished_shards(job.output, encoding)
-    remove_leftovers(job.output, finished)
     clips = [LatentClip.of(clip) for clip in kept]
     manifest = manifest_of(clips, finished, job.inputs["clips"].receipt.digest)
     name, digest = write_manifest(job.output, manifest)

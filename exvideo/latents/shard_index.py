@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from exvideo.atomic_file import is_local
 from exvideo.latents.schema import DTYPE, CorruptRowError, LatentRow, TensorShapes
 
 TENSORS = ("image_embeds", "cond_latents", "latents")
@@ -86,7 +87,7 @@ def read_range(path: UPath, start: int, end: int) -> np.ndarray:
 
     Raises `CorruptRowError` where the file ends before.
     """
-    if path.protocol in ("", "file", "local"):
+    if is_local(path):
         content = np.fromfile(Path(str(path)), np.uint8, count=end - start, offset=start)
     else:
         fetched = path.fs.cat_file(path.path, start=start, end=end)
