@@ -116,9 +116,8 @@ def arrow_schema(shapes: TensorShapes, described: dict[str, Any]) -> pa.Schema:
     )
 
 
-def to_table(row: LatentRow, schema: pa.Schema) -> pa.Table:
-    """The row as a table of one row."""
-    statistics = row.statistics()
+def to_table(row: LatentRow, statistics: Statistics, schema: pa.Schema) -> pa.Table:
+    """The row, with its own statistics, as a table of one row."""
     columns = {
         "clip_id": row.clip_id,
         "crc32c": row.crc32c(),

@@ -18,7 +18,7 @@ from upath import UPath
 
 from exvideo.atomic_file import atomic_file, is_local
 from exvideo.latents.manifest import PARQUET_MAGIC, Encoding, Shard, Sidecar
-from exvideo.latents.schema import LatentRow, to_table
+from exvideo.latents.schema import LatentRow, Statistics, to_table
 from exvideo.latents.shard_index import row_range
 from exvideo.receipt import write_atomically
 
@@ -37,6 +37,7 @@ class ShardWriter:
         self._file = file
         self._schema = schema
         self._clip_ids: list[str] = []
+        self._statistics: list[Statistics] = []
         self._parquet = pq.ParquetWriter(
             part,
             schema,
@@ -49,8 +50,15 @@ class ShardWriter:
 
     def write(self, row: LatentRow) -> None:
         # A row group a row, so that reading a clip touches nothing of the others.
-        self._parquet.write_table(to_table(row, self._schema), row_group_size=1)
+        statistics = row.statistics()
+        self._parquet.write_table(to_table(row, statistics, self._schema), row_group_size=1)
         self._clip_ids.append(row.clip_id)
+        self._statistics.append(statistics)
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """Over the rows written, None where there is none."""
+        return Statistics.merged(self._statistics)
 
     def close(self) -> None:
         self._parquet.close()
