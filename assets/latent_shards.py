@@ -16,7 +16,7 @@ MOST_MISSING = 0.05
     deps=[clips],
     group_name="road",
     kinds={"ray", "parquet"},
-    code_version="1",
+    code_version="2",
     pool="accelerator",
 )
 def latent_shards(context: dg.AssetExecutionContext, stages: Stages) -> dg.MaterializeResult:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from upath import UPath
 
+from exvideo.atomic_file import atomic_file, is_local
 from exvideo.config import Preset, data_root
 
 Figure = bool | int | float | str
@@ -59,12 +60,13 @@ def digest_of(document: Any) -> str:
 
 
 def write_atomically(path: UPath, content: bytes) -> None:
-    """Write a small file so that a reader sees the old content or the new, never a part."""
+    """Write a small file so that a reader sees the old content or the new, never a part.
+
+    However many write it at once, and wherever the power goes: the last one to end wins.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.protocol not in ("", "file", "local"):
+    if not is_local(path):
         path.write_bytes(content)  # object stores publish a whole object or nothing
         return
-    local = Path(str(path))
-    part = local.with_name(local.name + ".part")
-    part.write_bytes(content)
-    part.replace(local)
+    with atomic_file(Path(str(path))) as part:
+        part.write_bytes(content)

@@ -24,7 +24,7 @@ def run(job: Job) -> Outcome:
     from exvideo.generation.frame_size import check_size
     from exvideo.latents.manifest import LatentClip, manifest_of, write_manifest
     from exvideo.latents.plan import plan_shards
-    from exvideo.latents.shard import finished_shards, remove_leftovers
+    from exvideo.latents.shard import finished_shards
     from exvideo.latents.shard_worker import EncodingTask, ShardWorker
     from exvideo.latents.workers import write_shards
     from exvideo.models.base import folder
@@ -54,7 +54,6 @@ def run(job: Job) -> Outcome:
     job.progress.doing("starting Ray and its workers")
     write_shards(plans, ShardWorker, task, workers, gpus, job.progress)
     finished = finished_shards(job.output, encoding)
-    remove_leftovers(job.output, finished)
     job.progress.doing("writing the manifest")
     clips = [LatentClip.of(clip) for clip in kept]
     manifest = manifest_of(clips, finished, job.inputs["clips"].receipt.digest)
@@ -126,7 +125,7 @@ def _figures(manifest: Any, written: int) -> dict[str, Figure]:
 
 STAGE = Stage(
     name="latent_shards",
-    version=1,
+    version=2,
     inputs=("source_videos", "clips"),
     sections=sections,
     run=run,

@@ -15,6 +15,7 @@ from typing import Any
 
 from upath import UPath
 
+from exvideo.atomic_file import is_local, remove_parts
 from exvideo.config import Preset, data_root, load_preset, parse_override
 from exvideo.errors import InputError
 from exvideo.progress import Progress
@@ -26,6 +27,7 @@ from exvideo.receipt import (
     stage_folder,
     write_receipt,
 )
+from exvideo.run_lock import only_run
 from exvideo.supervised import run_supervised
 from pipelines.report import open_report
 from pipelines.stage_log import STAGE_LOG, divert_output, last_lines, stage_log
@@ -120,7 +122,12 @@ def _run_supervised(stage: Stage, preset: Preset, arguments: Sequence[str]) -> i
 
 
 def run_stage(stage: Stage, preset: Preset, progress: Progress) -> Receipt:
-    """Do what is missing of a stage and return its receipt."""
+    """Do what is missing of a stage and return its receipt, once no other run does."""
+    with only_run(_lock(preset, stage.name), progress):
+        return _run_alone(stage, preset, progress)
+
+
+def _run_alone(stage: Stage, preset: Preset, progress: Progress) -> Receipt:
     started = time.monotonic()
     here = stage_folder(preset, stage.name)
     inputs = {name: _input(preset, name) for name in stage.inputs}
@@ -143,6 +150,8 @@ def run_stage(stage: Stage, preset: Preset, progress: Progress) -> Receipt:
     _check_space(preset, scratch)
     (here / folder).mkdir(parents=True, exist_ok=True)
     scratch.mkdir(parents=True, exist_ok=True)
+    if is_local(here):
+        remove_parts(Path(str(here)))
     outcome = stage.run(Job(preset, inputs, here / folder, key, scratch, progress))
     receipt = Receipt(
         stage=stage.name,
@@ -177,11 +186,20 @@ def _scratch(preset: Preset) -> Path:
     if preset.storage.scratch:
         return Path(preset.storage.scratch) / preset.name
     root = UPath(data_root(preset))
-    if root.protocol in ("", "file", "local"):
+    if is_local(root):
         return Path(str(root)) / preset.name / "scratch"
     raise InputError(
         f"storage.root is {root}: name a local folder for checkpoints in storage.scratch"
     )
+
+
+def _lock(preset: Preset, stage: str) -> Path:
+    """Beside the output; an object store has no locks, so there it tells one machine's runs apart.
+
+    Runs of two machines on one object store do double work and write equal objects.
+    """
+    here = stage_folder(preset, stage)
+    return (Path(str(here)) if is_local(here) else _scratch(preset) / stage) / "run.lock"
 
 
 def _check_space(preset: Preset, scratch: Path) -> None:

@@ -1,15 +1,16 @@
 """Latent shards as a map-style dataset: one clip a read, checked against its checksum."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import google_crc32c
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 from upath import UPath
 
 from exvideo.latents.manifest import LatentManifest, Split
-from exvideo.latents.schema import CorruptRowError, LatentRow, from_table
+from exvideo.latents.schema import CorruptRowError, LatentRow
+from exvideo.latents.shard_index import ShardIndex, read_index, read_range
 
 
 class LatentSample(TypedDict):
@@ -33,8 +34,9 @@ class LatentSample(TypedDict):
 class LatentClips(Dataset[LatentSample]):
     """The clips of one split, ordered by clip_id, whatever shards hold them.
 
-    Files are opened to read a row and closed again: a Parquet footer costs far less than a row,
-    and loader workers, forked or spawned, have no handle to share.
+    A row is one range of bytes, read from its file and from no other. A shard's footer is read
+    once a process and kept as a few numbers a row; files are opened to read and closed again, so
+    that loader workers, forked or spawned, have no handle to share.
     """
 
     def __init__(self, folder: UPath, manifest: LatentManifest, split: Split) -> None:
@@ -43,46 +45,70 @@ class LatentClips(Dataset[LatentSample]):
         self.clips = [clip for clip in manifest.clips if clip.split == split]
         self._folder = str(folder)
         self._storage_options = dict(folder.storage_options)
+        self._shards = manifest.shards
         rows = {
-            clip_id: (shard.file, row)
-            for shard in manifest.shards
-            for row, clip_id in enumerate(shard.clip_ids)
+            clip_id: (shard, row)
+            for shard, described in enumerate(manifest.shards)
+            for row, clip_id in enumerate(described.clip_ids)
         }
         self._rows = [rows[clip.clip_id] for clip in self.clips]
+        self._indexes: dict[int, ShardIndex] = {}
 
     def __len__(self) -> int:
         return len(self.clips)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_indexes": {}}
+
     def __getitem__(self, index: int) -> LatentSample:
         """Raises `CorruptRowError` where a shard does not hold what was written."""
         clip = self.clips[index]
-        row = self._read(*self._rows[index])
-        if row.clip_id != clip.clip_id:
-            raise CorruptRowError(
-                f"{self._rows[index]} holds clip {row.clip_id}, not {clip.clip_id}"
-            )
+        row = self.row(index)
         return LatentSample(
-            latents=torch.from_numpy(row.latents.astype("float32")),
-            image_embeds=torch.from_numpy(row.image_embeds.astype("float32")),
-            cond_latents=torch.from_numpy(row.cond_latents.astype("float32")),
+            latents=_float32(row.latents),
+            image_embeds=_float32(row.image_embeds),
+            cond_latents=_float32(row.cond_latents),
             noise_aug_strengths=torch.from_numpy(row.noise_aug_strengths),
             fps=torch.tensor(clip.fps, dtype=torch.float32),
             motion_bucket_id=torch.tensor(clip.motion_bucket_id),
             clip_id=clip.clip_id,
         )
 
-    def _read(self, file: str, row: int) -> LatentRow:
-        # Opened anew: a file system that a parent process has used does not survive a fork.
-        path = UPath(self._folder, **self._storage_options) / file
+    def row(self, index: int) -> LatentRow:
+        """A clip's row as it is stored; raises as reading a sample does."""
+        shard, row = self._rows[index]
+        described = self._shards[shard]
+        # Made anew: a file system that a parent process has used does not survive a fork.
+        path = UPath(self._folder, **self._storage_options) / described.file
         try:
-            with path.open("rb") as stream:
-                # On this thread alone: Arrow's own would hold a Python file when the interpreter
-                # ends, which aborts the process.
-                parquet = pq.ParquetFile(stream, pre_buffer=False)
-                table = parquet.read_row_group(row, use_threads=False)
-            return from_table(table, self.shapes)
-        except (CorruptRowError, pa.ArrowInvalid) as error:
+            where = self._index(shard, path)
+            content = read_range(path, *described.row_range(row))
+            if google_crc32c.value(content) != described.row_crc32c[row]:
+                raise CorruptRowError(
+                    f"clip {described.clip_ids[row]} is not what was written: its checksum differs"
+                )
+            return where.row(row, content, self.shapes)
+        except CorruptRowError as error:
             raise CorruptRowError(f"{path}, row {row}: {error}") from error
         except OSError as error:
             error.add_note(f"reading row {row} of {path}")
             raise
+
+    def _index(self, shard: int, path: UPath) -> ShardIndex:
+        if shard not in self._indexes:
+            described = self._shards[shard]
+            try:
+                index = read_index(read_range(path, *described.footer_range()))
+            except CorruptRowError as error:
+                raise CorruptRowError(f"not the shard that the manifest lists: {error}") from error
+            for held, listed in zip(index.clip_ids, described.clip_ids, strict=True):
+                if held != listed:
+                    raise CorruptRowError(f"the shard holds clip {held}, not {listed}")
+            self._indexes[shard] = index
+        return self._indexes[shard]
+
+
+def _float32(stored: np.ndarray) -> torch.Tensor:
+    # NumPy's memory comes in large pages, torch converts in vectors: together ten times as fast
+    # as either alone.
+    return torch.from_numpy(np.empty(stored.shape, np.float32)).copy_(torch.from_numpy(stored))

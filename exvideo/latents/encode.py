@@ -1,6 +1,8 @@
 """From a clip's frames to its latent row: VAE means, CLIP embedding, noised first frames."""
 
 import hashlib
+import logging
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,47 @@ CLIP_SIZE = 224
 """The side that diffusers' pipeline resizes to, whatever the image encoder."""
 
 
+_log = logging.getLogger(__name__)
+
+
 class NotFiniteError(ValueError):
     """A tensor came out with values that are not finite, or that float16 cannot hold."""
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """A clip's pixels and noise, on the encoder's device or on their way to it."""
+
+    clip_id: str
+    noise_aug_strengths: torch.Tensor
+    """[K], on the host."""
+    noise: torch.Tensor
+    """[K,3,H,W], each times its strength."""
+    frames: torch.Tensor
+    """uint8 [T,H,W,3]"""
+    copied: torch.cuda.Event | None = None
+    """On CUDA: when they have arrived."""
+
+
+@dataclass(frozen=True)
+class EncodedClip:
+    """A row's tensors on the encoder's device."""
+
+    clip_id: str
+    noise_aug_strengths: torch.Tensor
+    image_embeds: torch.Tensor
+    cond_latents: torch.Tensor
+    latents: torch.Tensor
+
+    def row(self) -> LatentRow:
+        """The row as it is stored; waits for the device. Raises `NotFiniteError`."""
+        return LatentRow(
+            clip_id=self.clip_id,
+            noise_aug_strengths=self.noise_aug_strengths.numpy(),
+            image_embeds=_stored("image_embeds", self.image_embeds),
+            cond_latents=_stored("cond_latents", self.cond_latents),
+            latents=_stored("latents", self.latents),
+        )
 
 
 class ClipEncoder:
@@ -32,6 +73,7 @@ class ClipEncoder:
     def __init__(self, base: BaseModelConfig, encoding: Encoding, device: torch.device) -> None:
         self.device = device
         self.frames_per_batch = encoding.frames_per_batch
+        """Halved where the device's memory does not suffice."""
         self.noise_augmentations = encoding.noise_augmentations
         vae: Any = load_vae(base, getattr(torch, encoding.dtype))
         self.vae = vae.to(device).eval()
@@ -39,6 +81,7 @@ class ClipEncoder:
         image_encoder: Any
         image_encoder, self.processor = load_image_encoder(base, torch.float32)
         self.image_encoder = image_encoder.to(device).eval()
+        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     @property
     def scaling_factor(self) -> float:
@@ -54,7 +97,42 @@ class ClipEncoder:
             cond_latents=(self.noise_augmentations, *latent),
         )
 
+    def prepare(self, clip_id: str, frames: np.ndarray) -> PreparedClip:
+        """A clip on its way to the device, frames uint8 [T,H,W,3], with its noise.
+
+        Any thread may, while another one encodes.
+        """
+        strengths, noise = draw_noise(clip_id, self.noise_augmentations, (3, *frames.shape[1:3]))
+        noise *= strengths[:, None, None, None]
+        clip = PreparedClip(clip_id, strengths, noise, torch.from_numpy(frames))
+        if self._copies is None:
+            return clip
+        # From pageable memory, or on the encoder's stream, one would wait for the other.
+        with torch.cuda.stream(self._copies):
+            copied = replace(
+                clip,
+                noise=noise.pin_memory().to(self.device, non_blocking=True),
+                frames=clip.frames.pin_memory().to(self.device, non_blocking=True),
+            )
+            return replace(copied, copied=self._copies.record_event())
+
     @torch.inference_mode()
+    def forward(self, clip: PreparedClip) -> EncodedClip:
+        """The clip's tensors on the device, which may still be at work on them."""
+        if clip.copied is not None:
+            encoding = torch.cuda.current_stream(self.device)
+            encoding.wait_event(clip.copied)
+            clip.frames.record_stream(encoding)
+            clip.noise.record_stream(encoding)
+        pixels = to_pixels(clip.frames)
+        return EncodedClip(
+            clip_id=clip.clip_id,
+            noise_aug_strengths=clip.noise_aug_strengths,
+            image_embeds=image_embeds(pixels[:1], self.image_encoder, self.processor)[0],
+            cond_latents=self._means(pixels[:1] + clip.noise),
+            latents=self._means(pixels),
+        )
+
     def encode(self, clip_id: str, frames: np.ndarray) -> LatentRow:
         """The row of a clip, frames uint8 [T,H,W,3].
 
@@ -62,21 +140,31 @@ class ClipEncoder:
 
         Raises `NotFiniteError` where a tensor has values that cannot be stored.
         """
-        pixels = to_pixels(torch.from_numpy(frames).to(self.device))
-        strengths, noise = draw_noise(clip_id, self.noise_augmentations, tuple(pixels.shape[1:]))
-        noised = pixels[:1] + (strengths[:, None, None, None] * noise).to(self.device)
-        embeds = image_embeds(pixels[:1], self.image_encoder, self.processor)[0]
-        return LatentRow(
-            clip_id=clip_id,
-            noise_aug_strengths=strengths.numpy(),
-            image_embeds=_stored("image_embeds", embeds),
-            cond_latents=_stored("cond_latents", self._means(noised)),
-            latents=_stored("latents", self._means(pixels)),
-        )
+        return self.forward(self.prepare(clip_id, frames)).row()
 
     def _means(self, pixels: torch.Tensor) -> torch.Tensor:
-        batches = pixels.split(self.frames_per_batch)
-        return torch.cat([posterior_means(batch, self.vae) for batch in batches])
+        means: list[torch.Tensor] = []
+        done = 0
+        while done < len(pixels):
+            batch = pixels[done : done + self.frames_per_batch]
+            encoded = self._means_if_they_fit(batch)
+            if encoded is not None:
+                means.append(encoded)
+                done += len(batch)
+        return torch.cat(means)
+
+    def _means_if_they_fit(self, batch: torch.Tensor) -> torch.Tensor | None:
+        """The batch's means, or None and fewer frames a batch from now on."""
+        try:
+            return posterior_means(batch, self.vae)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        # Not in the handler, whose traceback holds on to what did not fit.
+        self.frames_per_batch = len(batch) // 2
+        _log.warning("out of memory: %d frames a batch from now on", self.frames_per_batch)
+        torch.cuda.empty_cache()
+        return None
 
 
 def to_pixels(frames: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,9 @@ from exvideo.receipt import write_atomically
 
 Split = Literal["train", "held_out"]
 
+PARQUET_MAGIC = b"PAR1"
+"""What every Parquet file begins with."""
+
 
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,12 +53,24 @@ class Shard(_Document):
     sha256: str
     clip_ids: tuple[str, ...]
     """In the order of the rows."""
+    row_ends: tuple[int, ...]
+    """The byte after each row's last; the footer begins after the last row's."""
+    row_crc32c: tuple[int, ...]
+    """Of each row's bytes, its pages' headers included."""
+
+    def row_range(self, row: int) -> tuple[int, int]:
+        """A row's first byte and the one after its last."""
+        return (self.row_ends[row - 1] if row else len(PARQUET_MAGIC)), self.row_ends[row]
+
+    def footer_range(self) -> tuple[int, int]:
+        """The first byte after the rows, and the file's length."""
+        return (self.row_ends[-1] if self.row_ends else len(PARQUET_MAGIC)), self.bytes
 
 
 class Sidecar(_Document):
     """Written after its shard: a shard that has one is complete."""
 
-    format: Literal["exvideo.latents/1"] = FORMAT
+    format: Literal["exvideo.latents/2"] = FORMAT
     encoding: Encoding
     shapes: TensorShapes
     scaling_factor: float
@@ -92,7 +107,7 @@ class LatentManifest(_Document):
     in the shards, so that no change of it encodes anything again.
     """
 
-    format: Literal["exvideo.latents/1"] = FORMAT
+    format: Literal["exvideo.latents/2"] = FORMAT
     clips_manifest: str
     """Digest of the clips manifest."""
     encoding: Encoding

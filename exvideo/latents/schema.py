@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
-FORMAT: Final = "exvideo.latents/1"
+FORMAT: Final = "exvideo.latents/2"
 
 DTYPE = np.dtype("<f2")
 """Raw SVD latents have a standard deviation of about 5.5: far from float16's bounds, and its
@@ -82,7 +82,7 @@ class LatentRow:
         checksum = google_crc32c.value(self.clip_id.encode())
         arrays = (self.noise_aug_strengths, self.image_embeds, self.cond_latents, self.latents)
         for array in arrays:
-            checksum = google_crc32c.extend(checksum, array.tobytes())
+            checksum = google_crc32c.extend(checksum, np.ascontiguousarray(array))
         return checksum
 
     def statistics(self) -> Statistics:
@@ -116,9 +116,8 @@ def arrow_schema(shapes: TensorShapes, described: dict[str, Any]) -> pa.Schema:
     )
 
 
-def to_table(row: LatentRow, schema: pa.Schema) -> pa.Table:
-    """The row as a table of one row."""
-    statistics = row.statistics()
+def to_table(row: LatentRow, statistics: Statistics, schema: pa.Schema) -> pa.Table:
+    """The row, with its own statistics, as a table of one row."""
     columns = {
         "clip_id": row.clip_id,
         "crc32c": row.crc32c(),
@@ -131,25 +130,3 @@ def to_table(row: LatentRow, schema: pa.Schema) -> pa.Table:
         "latents": row.latents.tobytes(),
     }
     return pa.table({name: [value] for name, value in columns.items()}, schema=schema)
-
-
-def from_table(table: pa.Table, shapes: TensorShapes) -> LatentRow:
-    """The row of a table of one row; its arrays are read-only.
-
-    Raises `CorruptRowError` where the checksum does not fit the content.
-    """
-
-    def tensor(name: str) -> np.ndarray:
-        shape = getattr(shapes, name)
-        return np.frombuffer(table[name][0].as_buffer(), DTYPE).reshape(shape)
-
-    row = LatentRow(
-        clip_id=table["clip_id"][0].as_py(),
-        noise_aug_strengths=np.asarray(table["noise_aug_strengths"][0].as_py(), np.float32),
-        image_embeds=tensor("image_embeds"),
-        cond_latents=tensor("cond_latents"),
-        latents=tensor("latents"),
-    )
-    if row.crc32c() != table["crc32c"][0].as_py():
-        raise CorruptRowError(f"clip {row.clip_id}: the stored checksum does not fit the tensors")
-    return row

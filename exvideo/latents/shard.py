@@ -4,20 +4,25 @@ A shard is finished when its sidecar stands beside it, and the sidecar is writte
 """
 
 import hashlib
-import os
-import uuid
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 
+import google_crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 from upath import UPath
 
-from exvideo.latents.manifest import Encoding, Shard, Sidecar
-from exvideo.latents.schema import LatentRow, to_table
+from exvideo.atomic_file import atomic_file, is_local
+from exvideo.latents.manifest import PARQUET_MAGIC, Encoding, Shard, Sidecar
+from exvideo.latents.schema import LatentRow, Statistics, to_table
+from exvideo.latents.shard_index import row_range
 from exvideo.receipt import write_atomically
+
+_log = logging.getLogger(__name__)
 
 SCALARS = ["clip_id", "crc32c", "latent_mean", "latent_std", "latent_absmax"]
 
@@ -32,6 +37,7 @@ class ShardWriter:
         self._file = file
         self._schema = schema
         self._clip_ids: list[str] = []
+        self._statistics: list[Statistics] = []
         self._parquet = pq.ParquetWriter(
             part,
             schema,
@@ -44,21 +50,39 @@ class ShardWriter:
 
     def write(self, row: LatentRow) -> None:
         # A row group a row, so that reading a clip touches nothing of the others.
-        self._parquet.write_table(to_table(row, self._schema), row_group_size=1)
+        statistics = row.statistics()
+        self._parquet.write_table(to_table(row, statistics, self._schema), row_group_size=1)
         self._clip_ids.append(row.clip_id)
+        self._statistics.append(statistics)
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """Over the rows written, None where there is none."""
+        return Statistics.merged(self._statistics)
 
     def close(self) -> None:
         self._parquet.close()
 
     def describe(self) -> None:
+        metadata = pq.read_metadata(self._part)
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        ends = [row_range(group)[1] for group in groups]
         with self._part.open("rb") as written:
-            digest = hashlib.file_digest(written, "sha256").hexdigest()
+            digest = hashlib.sha256(written.read(len(PARQUET_MAGIC)))
+            checksums = []
+            for end in ends:
+                row = written.read(end - written.tell())
+                digest.update(row)
+                checksums.append(google_crc32c.value(row))
+            digest.update(written.read())
         self.shard = Shard(
             file=self._file,
             rows=len(self._clip_ids),
             bytes=self._part.stat().st_size,
-            sha256=digest,
+            sha256=digest.hexdigest(),
             clip_ids=tuple(self._clip_ids),
+            row_ends=tuple(ends),
+            row_crc32c=tuple(checksums),
         )
 
 
@@ -89,21 +113,12 @@ def finished_shards(folder: UPath, encoding: Encoding) -> list[Sidecar]:
     sizes = {PurePath(entry["name"]).name: entry["size"] for entry in entries}
     wanted = [entry["name"] for entry in entries if _is_sidecar(PurePath(entry["name"]).name)]
     contents = files.cat(sorted(wanted)) if wanted else {}  # at once: object stores answer slowly
-    sidecars = [Sidecar.model_validate_json(content) for content in contents.values()]
+    sidecars = [_sidecar(name, content) for name, content in contents.items()]
     return [
         it
-        for it in sorted(sidecars, key=lambda it: it.shard.file)
+        for it in sorted(filter(None, sidecars), key=lambda it: it.shard.file)
         if it.encoding == encoding and sizes.get(it.shard.file) == it.shard.bytes
     ]
-
-
-def remove_leftovers(folder: UPath, finished: Iterable[Sidecar]) -> None:
-    """Delete the parts that killed writers of finished shards have left in a local folder."""
-    if not _is_local(folder):
-        return
-    for sidecar in finished:
-        for part in Path(str(folder)).glob(f"{sidecar.shard.file}.*.part"):
-            part.unlink(missing_ok=True)
 
 
 def finished_shard(folder: UPath, name: str) -> Sidecar | None:
@@ -112,8 +127,17 @@ def finished_shard(folder: UPath, name: str) -> Sidecar | None:
     beside = _sidecar_path(folder, path.name)
     if not (beside.exists() and path.exists()):
         return None
-    sidecar = Sidecar.model_validate_json(beside.read_bytes())
-    return sidecar if path.stat().st_size == sidecar.shard.bytes else None
+    sidecar = _sidecar(str(beside), beside.read_bytes())
+    return sidecar if sidecar and path.stat().st_size == sidecar.shard.bytes else None
+
+
+def _sidecar(name: str, content: bytes) -> Sidecar | None:
+    try:
+        return Sidecar.model_validate_json(content)
+    except ValidationError as error:
+        # Empty or cut off, as a disk that was full or a power cut leaves it.
+        _log.warning("%s is no sidecar, so its shard is written again: %s", name, error)
+        return None
 
 
 def _sidecar_path(folder: UPath, file: str) -> UPath:
@@ -127,23 +151,11 @@ def _is_sidecar(name: str) -> bool:
 @contextmanager
 def _published(path: UPath) -> Iterator[Path]:
     """A local file to write, which takes its place at `path` whole when the block ends well."""
-    if not _is_local(path):
+    if not is_local(path):
         with TemporaryDirectory(prefix="shard-") as folder:
             part = Path(folder) / path.name
             yield part
             path.fs.put_file(str(part), path.path)  # object stores publish all or nothing
         return
-    # In the same folder, so that taking its place is one rename; under a name of its own, so
-    # that a writer believed dead cannot disturb the one that took over.
-    part = Path(str(path)).with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
+    with atomic_file(Path(str(path))) as part:
         yield part
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(str(path))
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _is_local(path: UPath) -> bool:
-    return path.protocol in ("", "file", "local")

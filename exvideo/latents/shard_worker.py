@@ -1,10 +1,12 @@
-"""Writes one shard after the other: decodes, encodes and publishes. Knows nothing of Ray."""
+"""Writes one shard after the other: decodes, encodes and publishes at the same time.
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+Knows nothing of Ray.
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TypeVar
+from queue import SimpleQueue
 
 import diffusers
 import numpy as np
@@ -14,18 +16,23 @@ from upath import UPath
 from exvideo.clips.manifest import Clip
 from exvideo.clips.read import read_clip
 from exvideo.config import BaseModelConfig
-from exvideo.latents.encode import ClipEncoder, NotFiniteError
+from exvideo.latents.encode import ClipEncoder, PreparedClip
+from exvideo.latents.in_order import InOrderWriter
 from exvideo.latents.manifest import Encoding, Missing, Sidecar
 from exvideo.latents.plan import ShardPlan
-from exvideo.latents.schema import LatentRow, Statistics, arrow_schema
+from exvideo.latents.read_ahead import read_ahead
+from exvideo.latents.schema import arrow_schema
 from exvideo.latents.shard import finished_shard, open_shard, write_sidecar
 from exvideo.video.decoder import DecodeError, Decoder
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 DECODE_TRIES = 3
 """For clips that fail where the machine may be at fault."""
+
+DECODERS = 2
+"""Processes that decode for one encoder: while one has a slow clip, the other goes on."""
+
+AHEAD = 4
+"""Clips in memory or being decoded: 100 MB each at 128 frames of 512x512."""
 
 
 @dataclass(frozen=True)
@@ -69,37 +76,48 @@ class ShardWorker:
             "scaling_factor": self.encoder.scaling_factor,
             "encoded_with": self._encoded_with(),
         }
-        missing: list[Missing] = []
-        statistics: list[Statistics] = []
-        with open_shard(self.task.output, plan.name, arrow_schema(shapes, described)) as shard:
-            for clip, row in self._rows(plan.clips):
-                if isinstance(row, Missing):
-                    missing.append(row)
-                else:
-                    shard.write(row)
-                    statistics.append(row.statistics())
-                yield clip.clip_id
+        schema = arrow_schema(shapes, described)
+        clip_ids = [clip.clip_id for clip in plan.clips]
+        with (
+            open_shard(self.task.output, plan.name, schema) as shard,
+            InOrderWriter(shard, clip_ids) as writer,
+            closing(self._prepared(plan.clips)) as prepared,
+        ):
+            for number, clip in prepared:
+                encoded = clip if isinstance(clip, Missing) else self.encoder.forward(clip)
+                yield from writer.put(number, encoded)
+            yield from writer.rest()
         sidecar = Sidecar(
             encoding=self.task.encoding,
             shapes=shapes,
             scaling_factor=self.encoder.scaling_factor,
             encoded_with=self._encoded_with(),
             shard=shard.shard,
-            missing=tuple(missing),
-            statistics=Statistics.merged(statistics),
+            missing=tuple(writer.missing),
+            statistics=shard.statistics,
         )
         write_sidecar(self.task.output, sidecar)
 
-    def _rows(self, clips: Iterable[Clip]) -> Iterator[tuple[Clip, LatentRow | Missing]]:
-        with Decoder(self.task.decode_timeout_s) as decoder:
-            for clip, frames in _ahead(lambda clip: self._read(clip, decoder), clips):
-                if isinstance(frames, Missing):
-                    yield clip, frames
-                    continue
+    def _prepared(
+        self, clips: Iterable[Clip]
+    ) -> Generator[tuple[int, PreparedClip | Missing], None, None]:
+        """Clips by their number, in the order in which their decoding ends."""
+        with ExitStack() as stack:
+            idle: SimpleQueue[Decoder] = SimpleQueue()
+            for _ in range(DECODERS):
+                idle.put(stack.enter_context(Decoder(self.task.decode_timeout_s)))
+
+            def prepare(clip: Clip) -> PreparedClip | Missing:
+                decoder = idle.get()
                 try:
-                    yield clip, self.encoder.encode(clip.clip_id, frames)
-                except NotFiniteError as error:
-                    yield clip, Missing(clip_id=clip.clip_id, reason=str(error), permanent=True)
+                    frames = self._read(clip, decoder)
+                finally:
+                    idle.put(decoder)
+                if isinstance(frames, Missing):
+                    return frames
+                return self.encoder.prepare(clip.clip_id, frames)
+
+            yield from read_ahead(prepare, clips, DECODERS, AHEAD)
 
     def _read(self, clip: Clip, decoder: Decoder) -> np.ndarray | Missing:
         for _ in range(DECODE_TRIES):
@@ -113,24 +131,11 @@ class ShardWorker:
         return Missing(clip_id=clip.clip_id, reason=failure.reason, permanent=failure.permanent)
 
     def _encoded_with(self) -> dict[str, str]:
-        device = self.encoder.device
+        device, batch = self.encoder.device, self.encoder.frames_per_batch
+        reduced = batch < self.task.encoding.frames_per_batch
         return {
+            **({"frames_per_batch": str(batch)} if reduced else {}),
             "torch": torch.__version__,
             "diffusers": diffusers.__version__,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         }
-
-
-def _ahead(
-    function: Callable[[Item], Result], items: Iterable[Item]
-) -> Iterator[tuple[Item, Result]]:
-    """Items with their results, the next one computed in a thread while one is worked on."""
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-    with ThreadPoolExecutor(1) as pool:
-        for item in items:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) == 2:
-                done, future = waiting.popleft()
-                yield done, future.result()
-        for done, future in waiting:
-            yield done, future.result()

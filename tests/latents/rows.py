@@ -13,7 +13,7 @@ from exvideo.latents.manifest import (
     Sidecar,
     manifest_of,
 )
-from exvideo.latents.schema import LatentRow, Statistics, TensorShapes, arrow_schema
+from exvideo.latents.schema import LatentRow, TensorShapes, arrow_schema
 from exvideo.latents.shard import open_shard, write_sidecar
 
 SHAPES = TensorShapes(latents=(3, 4, 2, 2), image_embeds=(5,), cond_latents=(2, 4, 2, 2))
@@ -51,7 +51,7 @@ def write_shard(
         encoded_with={"device": "none"},
         shard=writer.shard,
         missing=tuple(Missing(clip_id=it, reason="broken", permanent=True) for it in missing),
-        statistics=Statistics.merged(row(it).statistics() for it in clip_ids),
+        statistics=writer.statistics,
     )
     write_sidecar(folder, sidecar)
     return sidecar

@@ -8,6 +8,7 @@ from PIL import Image
 from exvideo.latents.encode import ClipEncoder, NotFiniteError, draw_noise, to_pixels
 from exvideo.latents.manifest import Encoding
 from exvideo.models import base_id, load_pipeline
+from tests.latents.small_device import SmallDevice
 from tests.models.tiny import TINY_SVD
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, 64, 48, 3), np.uint8)
@@ -104,3 +105,21 @@ def test_values_that_are_not_finite_are_refused():
 def test_pixels_span_minus_one_to_one():
     frames = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 2, 1, 1).expand(1, 2, 1, 3)
     assert to_pixels(frames).squeeze().tolist() == [[-1, 1]] * 3
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on_where_it_was(row):
+    settings = encoding(frames_per_batch=5, noise_augmentations=2)
+    small = ClipEncoder(TINY_SVD, settings, torch.device("cpu"))
+    small.vae = SmallDevice(small.vae, most=2)
+    again = small.encode("a", FRAMES)
+    assert small.vae.batches == [2, 5, 2, 2, 1]  # the noised frames, then all
+    np.testing.assert_allclose(again.latents, row.latents, atol=2e-3, rtol=2e-3)
+    small.encode("b", FRAMES)
+    assert small.vae.batches[5:] == [2, 2, 2, 1]
+
+
+def test_a_frame_that_does_not_fit_alone_is_an_error():
+    small = ClipEncoder(TINY_SVD, encoding(), torch.device("cpu"))
+    small.vae = SmallDevice(small.vae, most=0)
+    with pytest.raises(torch.OutOfMemoryError):
+        small.encode("a", FRAMES)

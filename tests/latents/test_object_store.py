@@ -40,3 +40,24 @@ def test_an_error_while_writing_leaves_nothing(bucket):
     ):
         [writer.write(it) for it in (row("a"), None)]
     assert list(bucket.iterdir()) == []
+
+
+def test_a_row_costs_one_request_of_its_own_bytes_and_a_shard_one_for_its_footer(bucket):
+    made = manifest(bucket / "latents", ["a", "b", "c"], ["d"])
+    clips = LatentClips(bucket / "latents", made, "train")
+    answers: list[int] = []
+
+    def answered(parsed, **_):
+        answers.append(parsed["ContentLength"])
+
+    # The loader's own client: fsspec gives every one who asks for these settings the same.
+    client = bucket.fs.connect() or bucket.fs.s3
+    client.meta.events.register("after-call.s3", answered)
+    try:
+        assert [clips[i]["clip_id"] for i in (0, 1, 2, 3, 0)] == ["a", "b", "c", "d", "a"]
+    finally:
+        client.meta.events.unregister("after-call.s3", answered)
+    row_bytes = [end - start for start, end in map(made.shards[0].row_range, range(3))]
+    last = made.shards[1]
+    footers = [end - start for start, end in (it.footer_range() for it in made.shards)]
+    assert answers == [footers[0], *row_bytes, footers[1], last.row_ends[0] - 4, row_bytes[0]]

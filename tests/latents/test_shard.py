@@ -4,7 +4,7 @@ import pytest
 from upath import UPath
 
 from exvideo.latents.schema import arrow_schema
-from exvideo.latents.shard import finished_shard, finished_shards, open_shard, remove_leftovers
+from exvideo.latents.shard import finished_shard, finished_shards, open_shard
 from tests.latents.rows import ENCODING, SHAPES, row, write_shard
 
 SCHEMA = arrow_schema(SHAPES, {})
@@ -61,9 +61,10 @@ def test_a_folder_that_does_not_exist_holds_no_shards(tmp_path):
     assert finished_shards(UPath(tmp_path) / "absent", ENCODING) == []
 
 
-def test_parts_of_killed_writers_are_removed_once_their_shard_is_finished(tmp_path):
-    finished = write_shard(UPath(tmp_path), "shard-0", ["a"])
-    for part in ("shard-0.parquet.dead.part", "shard-1.parquet.alive.part"):
-        (tmp_path / part).touch()
-    remove_leftovers(UPath(tmp_path), [finished])
-    assert {it.name for it in tmp_path.glob("*.part")} == {"shard-1.parquet.alive.part"}
+@pytest.mark.parametrize("left", [b"", b'{"format": "exvideo.latents/2", "enc'])
+def test_a_sidecar_that_a_power_cut_left_makes_its_shard_unfinished(tmp_path, left):
+    kept = write_shard(UPath(tmp_path), "shard-1", ["b"])
+    write_shard(UPath(tmp_path), "shard-0", ["a"])
+    (tmp_path / "shard-0.json").write_bytes(left)
+    assert finished_shards(UPath(tmp_path), ENCODING) == [kept]
+    assert finished_shard(UPath(tmp_path), "shard-0") is None

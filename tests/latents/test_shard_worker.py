@@ -12,6 +12,7 @@ from exvideo.latents.shard import finished_shard
 from exvideo.latents.shard_worker import EncodingTask, ShardWorker
 from exvideo.models import base_id
 from exvideo.video.decoder import Decoder
+from tests.latents.small_device import SmallDevice
 from tests.latents.videos import FRAMES, make_clip
 from tests.models.tiny import TINY_SVD
 
@@ -72,6 +73,13 @@ def test_latents_that_are_not_finite_are_missing(worker, clips):
     assert sidecar.shard.rows == 0
     assert sidecar.statistics is None
     assert "not finite" in sidecar.missing[0].reason
+
+
+def test_a_batch_that_memory_made_smaller_is_told(worker, clips):
+    worker.encoder.vae = SmallDevice(worker.encoder.vae, most=1)
+    _, sidecar = write(worker, clips)
+    assert sidecar.shard.clip_ids == ("aa", "bb", "cc")
+    assert sidecar.encoded_with["frames_per_batch"] == "1"
 
 
 def test_a_finished_shard_is_not_written_again(tmp_path, worker, clips):
