@@ -15,6 +15,7 @@ from torchvision.models import optical_flow
 from exvideo.config import FlowConfig, shipped
 from exvideo.errors import InputError
 from exvideo.evaluation.metrics.along_flow import follow
+from exvideo.evaluation.metrics.motion import vbench_interval
 from exvideo.evaluation.raft import ClipRaft, Encoded
 
 MIN_SIDE = 320
@@ -158,6 +159,29 @@ def _weights(config: FlowConfig) -> tuple[dict[str, torch.Tensor], str]:
     if path.suffix == ".safetensors":
         return load_file(path), path.name
     return torch.load(path, map_location="cpu", weights_only=True), path.name
+
+
+@dataclass(frozen=True)
+class ClipFlow:
+    """All flow that a clip is measured by, [T-1, 2, H, W] each, in pixels a frame."""
+
+    raft: np.ndarray
+    visible: np.ndarray
+    """Where RAFT's flow back confirms it, bool [T-1, H, W]."""
+    sampled: np.ndarray
+    """RAFT's between every how manieth frame VBench looks at, [n-1, 2, H, W]."""
+    dis: np.ndarray
+
+
+def clip_flow(raft: Raft, frames: np.ndarray, fps: float) -> ClipFlow:
+    """The flow of uint8 frames [T, H, W, 3], `fps` a second."""
+    flow, visible = raft.both_ways(frames)
+    sampled = frames[:: vbench_interval(fps)]
+    if len(sampled) == len(frames):
+        between = flow
+    else:
+        between = raft(sampled) if len(sampled) > 1 else flow[:0]
+    return ClipFlow(flow, visible, between, dis_flow(frames))
 
 
 def dis_flow(frames: np.ndarray) -> np.ndarray:

@@ -62,7 +62,9 @@ class ClipRaft:
     def flow(self, source: Encoded, target: Encoded, iterations: int) -> Tensor:
         """Flow [N, 2, H, W] in pixels from each source frame to its target frame."""
         network, hidden = self.network, source.hidden
-        network.corr_block.build_pyramid(source.features, target.features)
+        network.corr_block.corr_pyramid = _correlations(
+            source.features, target.features, network.corr_block.num_levels
+        )
         batch, _, height, width = hidden.shape
         start = make_coords_grid(batch, height, width, device=str(hidden.device))
         place = start
@@ -74,6 +76,20 @@ class ClipRaft:
             place = place + network.update_block.flow_head(hidden)
         mask = None if network.mask_predictor is None else network.mask_predictor(hidden)
         return upsample_flow(place - start, mask)
+
+
+def _correlations(source: Tensor, target: Tensor, levels: int) -> list[Tensor]:
+    """Every source position's product with every target position, at each level half as fine.
+
+    torchvision averages the finest products; the products with averaged features are the same, and
+    spare reading all of them again. [N h w, 1, h', w'] each.
+    """
+    rows = source.flatten(2).transpose(1, 2) / source.shape[1] ** 0.5
+    pyramid = []
+    for level in range(levels):
+        pooled = F.avg_pool2d(target, 2**level)
+        pyramid.append((rows @ pooled.flatten(2)).reshape(-1, 1, *pooled.shape[2:]))
+    return pyramid
 
 
 @dataclass(frozen=True)

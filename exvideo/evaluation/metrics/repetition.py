@@ -31,14 +31,10 @@ def repetition(frames: np.ndarray, period: int) -> float:
     1 - d(period) / mean d(lag), where d is the mean absolute difference of frames that many apart,
     and the lags go from half the period up to it. The period is that in which the table of frame
     positions starts from: a model that follows its base's positions repeats itself with them. 0 and
-    below for motion that goes on, and for noise. NaN for clips of fewer than 1.5 periods, and for
-    still ones.
-
-    Raises ValueError for a period below 2.
+    below for motion that goes on, and for noise. NaN for clips of fewer than 1.5 periods, for
+    still ones, and for a period of a single frame.
     """
-    if period < 2:
-        raise ValueError(f"a period has at least 2 frames, got {period}")
-    if len(frames) < 1.5 * period:
+    if period < 2 or len(frames) < 1.5 * period:
         return float("nan")
     small = np.stack([_thumbnail(frame) for frame in frames]).reshape(len(frames), -1)
     between = np.mean([_difference(small, lag) for lag in range((period + 1) // 2, period)])
