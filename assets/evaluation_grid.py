@@ -15,7 +15,7 @@ LEAST_CONTRAST = 0.02
     deps=[clips, post_tuned_model],
     group_name="road",
     kinds={"pytorch", "mlflow"},
-    code_version="1",
+    code_version="2",
     pool="accelerator",
 )
 def evaluation_grid(context: dg.AssetExecutionContext, stages: Stages) -> dg.MaterializeResult:

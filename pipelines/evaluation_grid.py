@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 EXTENSIONS = {"middle": "middle", "after": "extension"}
 """Each phase's file of the trained model; `before` has none."""
 
+FIGURES = {
+    "jitter": "",
+    "flow_speed": " (pixels a frame)",
+    "camera_jitter": "",
+    "path_straightness": "",
+}
+"""Metrics that the receipt shows, with their units."""
+
 FILES = {
     "grid": "grid.png",
     "preview": "grid.jpg",
@@ -46,6 +54,7 @@ def run(job: Job) -> Outcome:
     from exvideo.evaluation.samples import generate_missing, samples
     from exvideo.evaluation.side_by_side import write_side_by_side
     from exvideo.generation.load import best_device, extended_pipeline
+    from exvideo.models.positions import walk_period
     from exvideo.precision import choose_precision
 
     preset, config = job.preset, job.preset.evaluation
@@ -65,7 +74,14 @@ def run(job: Job) -> Outcome:
         real = _real_clips(job, folder)
         wanted = list(samples(folder, phases, [it.first_frame for it in real], config.seeds))
         generate_missing(wanted, pipeline, num_frames, config, job.progress)
-    numbers, blocks = evaluate([*real, *wanted], raft, config.grid_clips, job.progress)
+    numbers, blocks = evaluate(
+        [*real, *wanted],
+        raft,
+        config.grid_clips,
+        job.progress,
+        fps=config.fps,
+        period=walk_period(native_frames, preset.model.table_init),
+    )
 
     job.progress.doing("drawing the grid and the video")
     drawn = {name: job.scratch / file for name, file in FILES.items()}
@@ -146,10 +162,10 @@ def _log(job: Job, numbers: "Numbers", files: list[Path]) -> None:
 
 
 def _figures(numbers: "Numbers") -> dict[str, Figure]:
-    """Each phase's jitter and flow, for people."""
+    """Each phase's jitter, flow and camera path, for people."""
     figures: dict[str, Figure] = {"estimator": numbers.estimator}
     for phase, summary in numbers.summary.items():
-        for metric, unit in (("jitter", ""), ("flow_speed", " (pixels a frame)")):
+        for metric, unit in FIGURES.items():
             mean = summary[metric].mean  # type: ignore[index]
             if mean is not None:
                 figures[f"{metric.replace('_', ' ')} {phase}{unit}"] = round(mean, 4)
@@ -158,7 +174,7 @@ def _figures(numbers: "Numbers") -> dict[str, Figure]:
 
 STAGE = Stage(
     name="evaluation_grid",
-    version=1,
+    version=2,
     inputs=("source_videos", "clips", "post_tuned_model"),
     sections=sections,
     run=run,

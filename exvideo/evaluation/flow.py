@@ -1,5 +1,6 @@
 """Optical flow between consecutive frames: RAFT, and OpenCV's DIS as its cross-check."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,11 +14,16 @@ from torchvision.models import optical_flow
 
 from exvideo.config import FlowConfig, shipped
 from exvideo.errors import InputError
+from exvideo.evaluation.metrics.along_flow import follow
+from exvideo.evaluation.metrics.motion import vbench_interval
+from exvideo.evaluation.raft import ClipRaft, Encoded
 
 MIN_SIDE = 320
 """Smaller frames are enlarged: a RAFT feature is 8 pixels wide, too coarse for a picture of 64."""
 
-PAIRS_AT_ONCE = 8
+PIXELS_AT_ONCE = {"cpu": 2**17, "cuda": 2**20}
+"""Of the frames that go through the network together, as it sees them: a processor's cache holds
+one of 320x320. A pair of 1024x1024 fills 1.4 GB with its correlations, so that there it is one."""
 
 
 class FlowWeightsError(InputError):
@@ -33,7 +39,6 @@ class Raft:
     name: str
     """Architecture, weights and iterations, as figures should name the estimator."""
 
-    @torch.inference_mode()
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """uint8 frames [T, H, W, 3] to float32 flow [T-1, 2, H, W].
 
@@ -41,23 +46,71 @@ class Raft:
         place in frame t+1. Frames below 320 pixels a side, or no multiple of 8, are resized for
         the network and the flow is scaled back.
         """
-        height, width = frames.shape[1:3]
+        return np.concatenate([forward for forward, _ in self._flows(frames, back=False)])
+
+    def both_ways(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The flow as above, and where the flow back confirms it, bool [T-1, H, W].
+
+        The flow back itself is not kept: it would double what a long clip takes.
+        """
+        parts = [
+            (forward, consistent(forward, backward))
+            for forward, backward in self._flows(frames, back=True)
+        ]
+        flow, visible = zip(*parts, strict=True)
+        return np.concatenate(flow), np.concatenate(visible)
+
+    @torch.inference_mode()
+    def _flows(self, frames: np.ndarray, back: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Forward and backward flow (empty without `back`) of a few pairs after the other."""
+        raft = ClipRaft(self.network)
+        size = frames.shape[1:3]
+        for first, second in self._pairs(raft, frames):
+            forward = _scaled_back(raft.flow(first, second, self.iterations), *size)
+            backward = np.empty((0, 2, *size), np.float32)
+            if back:
+                backward = _scaled_back(raft.flow(second, first, self.iterations), *size)
+            yield forward, backward
+
+    def _pairs(self, raft: ClipRaft, frames: np.ndarray) -> Iterator[tuple[Encoded, Encoded]]:
+        """Neighbouring frames, encoded once; as many at a time as the device takes well."""
         device = next(self.network.parameters()).device
-        video = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        size = network_size(height, width)
-        if size != (height, width):
-            video = F.interpolate(video, size, mode="bicubic", align_corners=False)
-        flows = [
-            self.network(video[t:-1][:PAIRS_AT_ONCE], video[t + 1 :][:PAIRS_AT_ONCE],
-                         num_flow_updates=self.iterations)[-1]
-            for t in range(0, len(video) - 1, PAIRS_AT_ONCE)
-        ]  # fmt: skip
-        flow = torch.cat(flows)
-        if size != (height, width):
-            flow = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False)
-            scale = torch.tensor([width / size[1], height / size[0]], device=device)
-            flow = flow * scale[:, None, None]
-        return flow.cpu().numpy()
+        height, width = network_size(*frames.shape[1:3])
+        budget = PIXELS_AT_ONCE.get(device.type, PIXELS_AT_ONCE["cpu"])
+        at_once = max(1, budget // (height * width))
+        last: Encoded | None = None
+        for start in range(0, len(frames), at_once):
+            part = torch.from_numpy(frames[start : start + at_once]).to(device)
+            video = part.permute(0, 3, 1, 2).float() / 127.5 - 1
+            if video.shape[2:] != (height, width):
+                video = F.interpolate(video, (height, width), mode="bicubic", align_corners=False)
+            encoded = raft.encode(video)
+            encoded = encoded if last is None else last.followed_by(encoded)
+            if len(encoded.hidden) > 1:
+                yield encoded[:-1], encoded[1:]
+            last = encoded[-1:]
+
+
+def _scaled_back(flow: torch.Tensor, height: int, width: int) -> np.ndarray:
+    """The network's flow at the clip's own size and in its pixels."""
+    seen = flow.shape[2:]
+    if seen != (height, width):
+        flow = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False)
+        flow = flow * flow.new_tensor([width / seen[1], height / seen[0]])[:, None, None]
+    return flow.cpu().numpy()
+
+
+def consistent(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
+    """Where the flow back leads home again, bool [T-1, H, W]; elsewhere a pixel is occluded.
+
+    Both flows are [T-1, 2, H, W], `backward` from frame t+1 to frame t. The tolerance is that of
+    Sundaram et al. (2010): |f + b|^2 <= 0.01 (|f|^2 + |b|^2) + 0.5, b taken where f leads to.
+    A pixel that leaves the frame isn't seen twice either.
+    """
+    there, inside = follow(backward, forward)
+    apart = np.square(forward + there).sum(axis=1)
+    lengths = np.square(forward).sum(axis=1) + np.square(there).sum(axis=1)
+    return inside & (apart <= 0.01 * lengths + 0.5)
 
 
 def network_size(height: int, width: int) -> tuple[int, int]:
@@ -106,6 +159,29 @@ def _weights(config: FlowConfig) -> tuple[dict[str, torch.Tensor], str]:
     if path.suffix == ".safetensors":
         return load_file(path), path.name
     return torch.load(path, map_location="cpu", weights_only=True), path.name
+
+
+@dataclass(frozen=True)
+class ClipFlow:
+    """All flow that a clip is measured by, [T-1, 2, H, W] each, in pixels a frame."""
+
+    raft: np.ndarray
+    visible: np.ndarray
+    """Where RAFT's flow back confirms it, bool [T-1, H, W]."""
+    sampled: np.ndarray
+    """RAFT's between every how manieth frame VBench looks at, [n-1, 2, H, W]."""
+    dis: np.ndarray
+
+
+def clip_flow(raft: Raft, frames: np.ndarray, fps: float) -> ClipFlow:
+    """The flow of uint8 frames [T, H, W, 3], `fps` a second."""
+    flow, visible = raft.both_ways(frames)
+    sampled = frames[:: vbench_interval(fps)]
+    if len(sampled) == len(frames):
+        between = flow
+    else:
+        between = raft(sampled) if len(sampled) > 1 else flow[:0]
+    return ClipFlow(flow, visible, between, dis_flow(frames))
 
 
 def dis_flow(frames: np.ndarray) -> np.ndarray:

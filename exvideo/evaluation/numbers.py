@@ -1,6 +1,6 @@
-"""The evaluation's numbers: every sample measured, and each phase's means with their errors."""
+"""The evaluation's numbers: every sample measured, each phase's means, and how sure they are."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Literal
 
@@ -8,18 +8,58 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from exvideo.evaluation import metrics
+from exvideo.evaluation.flow import ClipFlow
+from exvideo.evaluation.intervals import differences, interval
+from exvideo.evaluation.samples import REAL
 
 Metric = Literal[
-    "flow_speed", "jitter", "warping_error", "first_frame_psnr", "dis_flow_speed", "dis_jitter"
+    "flow_speed",
+    "jitter",
+    "camera_jitter",
+    "path_straightness",
+    "flow_coherence",
+    "dynamic_degree",
+    "visible",
+    "warping_error",
+    "visible_warping_error",
+    "temporal_flickering",
+    "first_frame_psnr",
+    "first_frame_ssim",
+    "colour_drift",
+    "contrast_drift",
+    "sharpness_drift",
+    "frozen_tail",
+    "repetition",
+    "grayness",
+    "dis_flow_speed",
+    "dis_jitter",
+    "dis_camera_jitter",
+    "dis_path_straightness",
 ]
 
 DEFINITIONS: dict[Metric, str] = {
     "flow_speed": "mean optical flow magnitude, pixels a frame",
     "jitter": "mean |second difference of the flow over time| / mean |flow|",
+    "camera_jitter": "jitter of the affine motion that most of each pair's flow follows",
+    "path_straightness": "net displacement / length of the path, of that motion",
+    "flow_coherence": "cosine of a pixel's flow and its next one, weighted by their lengths",
+    "dynamic_degree": "VBench: 1 if the clip moves enough at 8 frames a second, else 0",
+    "visible": "share of pixels whose flow the flow back confirms",
     "warping_error": "mean |next frame warped back by the flow - frame|, pixels in [0, 1]",
+    "visible_warping_error": "warping_error over visible pixels alone",
+    "temporal_flickering": "VBench: 1 - mean |next frame - frame|, pixels in [0, 1]",
     "first_frame_psnr": "PSNR of the first generated frame against the given one, dB",
+    "first_frame_ssim": "SSIM of the first generated frame against the given one",
+    "colour_drift": "change of the mean colour from first to last frame, CIELAB",
+    "contrast_drift": "change of the contrast from first to last frame, powers of two",
+    "sharpness_drift": "change of the sharpness from first to last frame, powers of two",
+    "frozen_tail": "share of the clip, at its end, in which nothing happens any more",
+    "repetition": "1 if frames a period of the table apart are alike, 0 if no more than others",
+    "grayness": "1 - mean chroma",
     "dis_flow_speed": "flow_speed by OpenCV's DIS (medium), as a cross-check",
     "dis_jitter": "jitter by OpenCV's DIS (medium), as a cross-check",
+    "dis_camera_jitter": "camera_jitter by OpenCV's DIS (medium), as a cross-check",
+    "dis_path_straightness": "path_straightness by OpenCV's DIS (medium), as a cross-check",
 }
 
 
@@ -52,6 +92,8 @@ class Estimate(_Record):
     """Over seeds, of the means over clips; None with a single seed."""
     standard_error_clips: float | None
     """Over clips, of the means over seeds; None with a single clip."""
+    interval: tuple[float, float] | None
+    """95 %, by bootstrap over clips and seeds; None for fewer than 5 clips."""
     samples: int
     """How many samples the metric is defined for."""
 
@@ -62,64 +104,137 @@ class Numbers(_Record):
     estimator: str
     definitions: dict[Metric, str] = DEFINITIONS
     num_frames: int
+    fps: float
+    """VBench's metrics depend on it, and no score of one rate compares with one of another."""
+    period: int
+    """Frames after which the table's first positions come again, for `repetition`."""
     summary: dict[str, dict[Metric, Estimate]]
+    differences: dict[str, dict[Metric, Estimate]]
+    """Each later generated phase less the first one, between samples of the same first frame and
+    seed."""
+    motion_distance: dict[str, float | None]
+    """Fréchet distance between each phase's tracked motion and the real clips'; None where either
+    has fewer than two segments of 16 frames."""
     samples: list[SampleNumbers]
 
 
 def measure(
     frames: np.ndarray,
-    flow: np.ndarray,
-    dis: np.ndarray,
+    flow: ClipFlow,
     given: np.ndarray,
+    period: int,
     *,
     phase: str,
     step: int,
     clip_id: str,
     seed: int,
 ) -> SampleNumbers:
-    """Measure a clip, uint8 [T, H, W, 3], by its flow and DIS's flow, [T-1, 2, H, W] each."""
-    values: dict[Metric, float] = {
-        "flow_speed": float(metrics.flow_speed(flow).mean()),
-        "jitter": metrics.jitter(flow),
-        "warping_error": metrics.warping_error(frames, flow),
-        "first_frame_psnr": metrics.psnr(frames[0], given),
-        "dis_flow_speed": float(metrics.flow_speed(dis).mean()),
-        "dis_jitter": metrics.jitter(dis),
-    }
+    """Measure a clip, uint8 [T, H, W, 3], by its flow and the frame that it starts from."""
+    values = _motion(flow) | _appearance(frames, flow, given, period)
     return SampleNumbers(
         phase=phase,
         step=step,
         clip_id=clip_id,
         seed=seed,
         values={name: value if np.isfinite(value) else None for name, value in values.items()},
-        speed=metrics.flow_speed(flow).tolist(),
-        shake=metrics.flow_shake(flow).tolist(),
+        speed=metrics.flow_speed(flow.raft).tolist(),
+        shake=metrics.flow_shake(flow.raft).tolist(),
         contrast=metrics.frame_contrast(frames).tolist(),
     )
 
 
-def summarise(samples: Sequence[SampleNumbers], estimator: str, num_frames: int) -> Numbers:
-    """Each phase's means over its samples, in the order in which the phases come."""
-    phases = dict.fromkeys(sample.phase for sample in samples)
-    summary = {
-        phase: {
-            name: _estimate([it for it in samples if it.phase == phase], name)
-            for name in DEFINITIONS
-        }
-        for phase in phases
+def _motion(flow: ClipFlow) -> dict[Metric, float]:
+    camera = metrics.camera_flow(flow.raft, flow.visible)
+    # DIS comes without the flow back; the fit bears what is occluded.
+    dis_camera = metrics.camera_flow(flow.dis, np.ones_like(flow.visible))
+    return {
+        "flow_speed": float(metrics.flow_speed(flow.raft).mean()),
+        "jitter": metrics.jitter(flow.raft),
+        "camera_jitter": metrics.camera_jitter(camera),
+        "path_straightness": metrics.path_straightness(camera),
+        "flow_coherence": metrics.flow_coherence(flow.raft, flow.visible),
+        "dynamic_degree": metrics.dynamic_degree(flow.sampled),
+        "visible": float(flow.visible.mean()),
+        "dis_flow_speed": float(metrics.flow_speed(flow.dis).mean()),
+        "dis_jitter": metrics.jitter(flow.dis),
+        "dis_camera_jitter": metrics.camera_jitter(dis_camera),
+        "dis_path_straightness": metrics.path_straightness(dis_camera),
     }
+
+
+def _appearance(
+    frames: np.ndarray, flow: ClipFlow, given: np.ndarray, period: int
+) -> dict[Metric, float]:
+    return {
+        "warping_error": metrics.warping_error(frames, flow.raft),
+        "visible_warping_error": metrics.warping_error(frames, flow.raft, flow.visible),
+        "temporal_flickering": metrics.temporal_flickering(frames),
+        "first_frame_psnr": metrics.psnr(frames[0], given),
+        "first_frame_ssim": metrics.ssim(frames[0], given),
+        "colour_drift": metrics.colour_drift(frames),
+        "contrast_drift": metrics.contrast_drift(frames),
+        "sharpness_drift": metrics.sharpness_drift(frames),
+        "frozen_tail": metrics.frozen_tail(frames),
+        "repetition": metrics.repetition(frames, period),
+        "grayness": metrics.grayness(frames),
+    }
+
+
+def summarise(
+    samples: Sequence[SampleNumbers],
+    motion: Mapping[str, Sequence[np.ndarray]],
+    *,
+    estimator: str,
+    num_frames: int,
+    fps: float,
+    period: int,
+) -> Numbers:
+    """Each phase's means over its samples, in the order in which the phases come.
+
+    `motion` has each phase's `motion_histograms`, a clip an array.
+    """
+    phases = list(dict.fromkeys(sample.phase for sample in samples))
+    values = {
+        phase: {name: _values(samples, phase, name) for name in DEFINITIONS} for phase in phases
+    }
+    generated = [phase for phase in phases if phase != REAL.name]
     return Numbers(
-        estimator=estimator, num_frames=num_frames, summary=summary, samples=list(samples)
+        estimator=estimator,
+        num_frames=num_frames,
+        fps=fps,
+        period=period,
+        summary={
+            phase: {name: _estimate(it) for name, it in values[phase].items()} for phase in phases
+        },
+        differences={
+            phase: {
+                name: _estimate(differences(it, values[generated[0]][name]))
+                for name, it in values[phase].items()
+            }
+            for phase in generated[1:]
+        },
+        motion_distance=_motion_distances(motion),
+        samples=list(samples),
     )
 
 
-def _estimate(samples: Sequence[SampleNumbers], name: Metric) -> Estimate:
-    defined = [(it, value) for it in samples if (value := it.values[name]) is not None]
+def _values(
+    samples: Sequence[SampleNumbers], phase: str, name: Metric
+) -> dict[tuple[str, int], float]:
+    return {
+        (it.clip_id, it.seed): value
+        for it in samples
+        if it.phase == phase and (value := it.values[name]) is not None
+    }
+
+
+def _estimate(values: Mapping[tuple[str, int], float]) -> Estimate:
     return Estimate(
-        mean=fmean(value for _, value in defined) if defined else None,
-        standard_error_seeds=_standard_error([(it.seed, value) for it, value in defined]),
-        standard_error_clips=_standard_error([(it.clip_id, value) for it, value in defined]),
-        samples=len(defined),
+        mean=fmean(values.values()) if values else None,
+        standard_error_seeds=_standard_error([(seed, it) for (_, seed), it in values.items()]),
+        standard_error_clips=_standard_error([(clip, it) for (clip, _), it in values.items()]),
+        interval=interval(values),
+        samples=len(values),
     )
 
 
@@ -130,3 +245,10 @@ def _standard_error(values: Sequence[tuple[Hashable, float]]) -> float | None:
         groups.setdefault(group, []).append(value)
     means = [fmean(group) for group in groups.values()]
     return stdev(means) / len(means) ** 0.5 if len(means) > 1 else None
+
+
+def _motion_distances(motion: Mapping[str, Sequence[np.ndarray]]) -> dict[str, float | None]:
+    rows = {phase: np.concatenate(list(clips)) for phase, clips in motion.items()}
+    real = rows.pop(REAL.name, np.empty((0, 0)))
+    distances = {phase: metrics.frechet_distance(it, real) for phase, it in rows.items()}
+    return {phase: it if np.isfinite(it) else None for phase, it in distances.items()}

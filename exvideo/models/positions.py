@@ -45,6 +45,13 @@ def native_positions(num_frames: int, native_frames: int, table_init: TableInit)
     raise ValueError(f"table_init is {table_init!r}, expected 'ping_pong' or 'wrap'.")
 
 
+def walk_period(native_frames: int, table_init: TableInit) -> int:
+    """Frames after which `native_positions` come again, at the latest: 40 for the original's 25."""
+    if table_init == "wrap":
+        return native_frames
+    return max(1, 2 * (native_frames - 1 - turning_position(native_frames)))
+
+
 class PositionTable(nn.Module):
     """One trainable row for each frame position; `embeddings` is [num_frames, channels]."""
 

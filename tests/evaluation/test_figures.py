@@ -19,6 +19,7 @@ from exvideo.evaluation.figure import (
     shown_frames,
     time_slice,
 )
+from exvideo.evaluation.flow import ClipFlow
 from exvideo.evaluation.flow_colours import flow_colours
 from exvideo.evaluation.numbers import measure
 
@@ -29,8 +30,9 @@ def row(phase: str, speed: float, seed: int = 0) -> Row:
     frames = np.random.default_rng(seed).integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
     flow = np.zeros((COUNT - 1, 2, 32, 32), np.float32)
     flow[:, 0] = speed
+    all_flow = ClipFlow(flow, np.ones((COUNT - 1, 32, 32), bool), flow, flow)
     numbers = measure(
-        frames, flow, flow, frames[0], phase=phase, step=3, clip_id="f" * 16, seed=seed
+        frames, all_flow, frames[0], 4, phase=phase, step=3, clip_id="f" * 16, seed=seed
     )
     return Row(frames, flow, numbers)
 

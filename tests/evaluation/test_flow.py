@@ -1,6 +1,9 @@
 """RAFT as the project calls it, against torchvision's own call and known shifts."""
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +14,15 @@ from torchvision.models.optical_flow import raft_large, raft_small
 
 from exvideo.config import FlowConfig
 from exvideo.evaluation.flow import (
+    PIXELS_AT_ONCE,
     FlowWeightsError,
+    Raft,
+    consistent,
     dis_flow,
     load_raft,
     network_size,
 )
+from exvideo.world import Layer, WorldClip, render_clip
 
 
 def frames(height: int, width: int, count: int = 3) -> np.ndarray:
@@ -55,6 +62,69 @@ def test_many_frames_go_through_in_parts(weights: Path) -> None:
     flow = raft(clip)
     assert flow.shape == (11, 2, 320, 320)
     np.testing.assert_allclose(flow[9:], raft(clip[9:]), atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", [raft_small, raft_large])
+def test_a_clips_flow_both_ways_is_that_of_plain_calls(architecture: Any) -> None:
+    torch.manual_seed(0)
+    network = architecture(weights=None).eval()
+    clip = frames(320, 320, count=4)
+    video = torch.from_numpy(clip).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.inference_mode():
+        forward, backward = (
+            torch.cat([network(a[None], b[None], num_flow_updates=2)[-1] for a, b in pairs]).numpy()
+            for pairs in (pairwise(video), [(b, a) for a, b in pairwise(video)])
+        )
+    flow, visible = Raft(network, 2, "").both_ways(clip)
+    np.testing.assert_allclose(flow, forward, atol=1e-4)
+    # Where rounding decides, it may decide otherwise.
+    assert (visible == consistent(forward, backward)).mean() > 0.999
+
+
+def test_each_frame_is_encoded_once_and_only_as_many_at_a_time_as_fit(
+    network: torch.nn.Module, weights: Path
+) -> None:
+    raft = load_raft(config(weights, iterations=1))
+    seen: list[torch.Size] = []
+    encoder = raft.network.get_submodule("feature_encoder")
+    encoder.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape))
+    raft.both_ways(frames(128, 128, count=5))
+    assert sum(shape[0] for shape in seen) == 5
+    assert all(shape[0] * shape[2] * shape[3] <= PIXELS_AT_ONCE["cpu"] for shape in seen)
+
+
+def test_exact_flow_is_consistent_wherever_a_pixel_is_seen_twice() -> None:
+    # A layer that runs over a still ground covers what is before it and uncovers what is behind.
+    blob = Layer(
+        photograph="brick", centre=(0.5, 0.5), view=0.6, radius=0.2, lobes=2, lobe_depth=0.0,
+        position=0j, velocity=0.5 + 0j, spin=0.0,
+    )  # fmt: skip
+    ground = WorldClip(
+        photograph="coffee", centre=(0.5, 0.5), view=0.5, pan=0.2j, growth=0j, layers=(blob,),
+        light_angle=0.0, light_strength=0.0,
+    )  # fmt: skip
+    clip = render_clip(ground, 2, 64, 64, fps=8.0)
+    back = _played_backwards(ground, blob)
+    found = consistent(clip.flow, back)
+    assert 0.02 < (~clip.valid).mean() < 0.2
+    # They part in pixels at a layer's rim alone, which bilinear reading mixes with the ground.
+    assert (found == clip.valid).mean() > 0.97
+    assert found[~clip.valid].mean() < 0.15
+
+
+def _played_backwards(ground: WorldClip, blob: Layer) -> np.ndarray:
+    """Exact flow from the second frame to the first."""
+    position = blob.position + blob.velocity / 8
+    blob = replace(blob, position=position, velocity=-blob.velocity)
+    # The ground pans by the opposite; where it starts from has no part in its flow.
+    return render_clip(replace(ground, pan=-ground.pan, layers=(blob,)), 2, 64, 64, fps=8.0).flow
+
+
+def test_nothing_leaves_a_still_frame_and_all_leaves_one_that_jumps_away() -> None:
+    still = np.zeros((1, 2, 16, 16), np.float32)
+    assert consistent(still, still).all()
+    jump = np.full((1, 2, 16, 16), 20, np.float32)
+    assert not consistent(jump, -jump).any()
 
 
 def test_small_frames_are_enlarged_and_the_flow_scaled_back(weights: Path) -> None:

@@ -26,6 +26,7 @@ from tests.models.tiny import TINY_SVD, randomise
 
 SMALL: dict[str, Any] = {
     "model.base": TINY_SVD.model_dump(),
+    "model.table_init": "ping_pong",
     "clips.num_frames": 10,
     "clips.height": 32,
     "clips.width": 32,
@@ -133,10 +134,13 @@ def test_it_draws_measures_and_logs_every_phase_and_a_rerun_keeps_the_clips(
     ]  # fmt: skip
     assert numbers["summary"]["real"]["first_frame_psnr"]["mean"] is None, "it is the given one"
     assert outcome.figures["estimator"] == "raft_small, raft.safetensors, 1 iterations"
-    assert outcome.figures["jitter after"] == round(
-        numbers["summary"]["after"]["jitter"]["mean"], 4
+    assert outcome.figures["flow speed after (pixels a frame)"] == round(
+        numbers["summary"]["after"]["flow_speed"]["mean"], 4
     )
     assert outcome.figures["grid contrast"] > 0.01
+    assert (numbers["fps"], numbers["period"]) == (2, 12), "there and back over 8 positions"
+    assert set(numbers["motion_distance"]) == {"before", "middle", "after"}
+    assert set(numbers["differences"]) == {"middle", "after"}
 
     _assert_logged(job, preset, numbers)
 
@@ -153,9 +157,9 @@ def _assert_logged(job: Job, preset: Preset, numbers: dict[str, Any]) -> None:
 
     client = MlflowClient(tracking_uri(preset))
     run_id = job.inputs["post_tuned_model"].receipt.figures["mlflow_run_id"]
-    history = client.get_metric_history(run_id, "evaluation/jitter")
+    history = client.get_metric_history(run_id, "evaluation/flow_speed")
     assert {it.step: it.value for it in history} == {
-        step: pytest.approx(numbers["summary"][phase]["jitter"]["mean"])
+        step: pytest.approx(numbers["summary"][phase]["flow_speed"]["mean"])
         for phase, step in (("before", 0), ("middle", 3), ("after", 6))
     }
     files = {file.path for file in client.list_artifacts(run_id, "evaluation")}

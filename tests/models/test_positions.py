@@ -3,7 +3,14 @@ import math
 import pytest
 import torch
 
-from exvideo.models.positions import PositionTable, native_positions, ping_pong, resize_rows
+from exvideo.models.positions import (
+    PositionTable,
+    TableInit,
+    native_positions,
+    ping_pong,
+    resize_rows,
+    walk_period,
+)
 from exvideo.models.svd import initial_table, transformers
 from tests.models.tiny import full_size_unet
 
@@ -84,3 +91,17 @@ def test_resizing_a_fresh_table_of_one_period_equals_a_longer_fresh_table():
     fresh = native_positions(65, 25, "ping_pong").float()[:, None]
     continued = resize_rows(fresh, 85, 25)
     assert torch.equal(continued[:, 0], native_positions(85, 25, "ping_pong").float())
+
+
+@pytest.mark.parametrize("table_init", ["ping_pong", "wrap"])
+@pytest.mark.parametrize("native_frames", [1, 2, 8, 14, 25])
+def test_positions_come_again_after_a_period(native_frames: int, table_init: TableInit) -> None:
+    period = walk_period(native_frames, table_init)
+    walk = native_positions(6 * native_frames + 2, native_frames, table_init)[native_frames:]
+    shorter = range(1, period)
+    assert torch.equal(walk[period:], walk[:-period])
+    assert not any(torch.equal(walk[lag:], walk[:-lag]) for lag in shorter)
+
+
+def test_the_originals_period_is_40() -> None:
+    assert walk_period(25, "ping_pong") == 40
