@@ -24,7 +24,7 @@ def evaluate(
     """All samples' numbers, and the figures' blocks: the first clips at their first seed.
 
     The real clips come first in `samples`. Only the shown frames and flow stay in memory. `period`
-    is that in which the table of positions starts from.
+    is that of the positions which the model's table starts from.
     """
     measured = []
     motion: dict[str, list[np.ndarray]] = {}

@@ -29,9 +29,9 @@ def repetition(frames: np.ndarray, period: int) -> float:
     """How much more alike frames `period` apart are than frames that are less far apart: 1 repeats.
 
     1 - d(period) / mean d(lag), where d is the mean absolute difference of frames that many apart,
-    and the lags go from half the period up to it. The period is that in which the table of frame
-    positions starts from: a model that follows its base's positions repeats itself with them. 0 and
-    below for motion that goes on, and for noise. NaN for clips of fewer than 1.5 periods, for
+    and the lags go from half the period up to it. The period is that of the positions which the
+    model's table starts from: a model that follows its base's positions repeats itself with them.
+    0 and below for motion that goes on, and for noise. NaN for clips of fewer than 1.5 periods, for
     still ones, and for a period of a single frame.
     """
     if period < 2 or len(frames) < 1.5 * period:
