@@ -16,6 +16,7 @@ LONG = ("operation", "training", "latents", "evaluation", "generation")
 """Folders that start real processes, or train: begun first, so that none is left at the end."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each file's tests run in one worker, and so do all of `operation`, who share a road."""
 
