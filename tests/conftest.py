@@ -16,15 +16,19 @@ LONG = ("operation", "training", "latents", "evaluation", "generation")
 """Folders that start real processes, or train: begun first, so that none is left at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Each file's tests run in one worker, and so do all of `operation`, who share a road."""
+    item.add_marker(pytest.mark.xdist_group(_place(item)[1]))
 
-    def place(item: pytest.Item) -> tuple[int, str]:
-        folder = item.path.relative_to(TESTS).parts[0]
-        group = folder if folder == "operation" else str(item.path.relative_to(TESTS))
-        return (LONG.index(folder) if folder in LONG else len(LONG), group)
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(place(item)[1]))
-    items.sort(key=place)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[int, str]:
+    """The rank of a test's folder, and its group."""
+    file = item.path.relative_to(TESTS)
+    folder = file.parts[0]
+    rank = LONG.index(folder) if folder in LONG else len(LONG)
+    return rank, folder if folder == "operation" else str(file)
