@@ -7,8 +7,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 
@@ -16,19 +18,24 @@ LONG = ("operation", "training", "latents", "evaluation", "generation")
 """Folders that start real processes, or train: begun first, so that none is left at the end."""
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
+class OneFileOneWorker(LoadScopeScheduling):
     """Each file's tests run in one worker, and so do all of `operation`, who share a road."""
-    item.add_marker(pytest.mark.xdist_group(_place(item)[1]))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        shared = f"{TESTS.name}/operation/"
+        return shared if file.startswith(shared) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFileOneWorker:
+    return OneFileOneWorker(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first."""
-    items.sort(key=_place)
 
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(TESTS).parts[0]
+        return LONG.index(folder) if folder in LONG else len(LONG)
 
-def _place(item: pytest.Item) -> tuple[int, str]:
-    """The rank of a test's folder, and its group."""
-    file = item.path.relative_to(TESTS)
-    folder = file.parts[0]
-    rank = LONG.index(folder) if folder in LONG else len(LONG)
-    return rank, folder if folder == "operation" else str(file)
+    items.sort(key=rank)
