@@ -85,8 +85,11 @@ class ShardWorker:
         ):
             for number, clip in prepared:
                 encoded = clip if isinstance(clip, Missing) else self.encoder.forward(clip)
-                yield from writer.put(number, encoded)
-            yield from writer.rest()
+                # Not `yield from`: Ray sends into a generator, and a list takes nothing.
+                for clip_id in writer.put(number, encoded):
+                    yield clip_id
+            for clip_id in writer.rest():
+                yield clip_id
         sidecar = Sidecar(
             encoding=self.task.encoding,
             shapes=shapes,
