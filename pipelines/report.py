@@ -1,7 +1,6 @@
 """Where a stage's progress shows: in the Dagster run that started it, or on the terminal."""
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,9 @@ from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 from exvideo.pace import Pace, spoken
 from exvideo.progress import Progress
 from exvideo.screen import Screen
+
+STDERR = 2
+"""The descriptor; sys.stderr may be a stand-in that has none."""
 
 INTERVAL_S = 2.0
 """Between two lines of progress in the first minutes."""
@@ -105,7 +107,7 @@ def open_report(stage: str, screen: int | None = None) -> Iterator[Progress]:
             yield report
     else:
         with (
-            Screen(sys.stderr.fileno() if screen is None else screen) as lines,
+            Screen(STDERR if screen is None else screen) as lines,
             _never_silent(Report(stage, lines)) as report,
         ):
             yield report
