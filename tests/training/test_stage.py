@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from exvideo.tracking import embedded_store
 from tests.training.stage import StageRun
+from tests.training.tiny import NUM_FRAMES
 
 STEPS = 14
 
@@ -101,12 +102,15 @@ def test_a_job_on_two_ranks_survives_a_sigterm_as_if_it_had_not_been(tmp_path: P
 
 def test_a_refusal_by_the_ranks_is_said_plainly_and_fails_the_run(tmp_path: Path) -> None:
     stage = StageRun(tmp_path / "root")
-    longer = stage.preset_file.read_text().replace("num_frames: 12", "num_frames: 13")
+    longer = stage.preset_file.read_text().replace(
+        f"num_frames: {NUM_FRAMES}", f"num_frames: {NUM_FRAMES + 1}"
+    )
     stage.preset_file.write_text(longer)
     process = stage.start()
     printed = process.communicate(timeout=PATIENCE_S)[0].decode()
     assert process.returncode == 2
     assert re.search(
-        r"post_tuned_model: .* has clips of 12 frames, the job asks for 13", printed
+        f"post_tuned_model: .* has clips of {NUM_FRAMES} frames, the job asks for {NUM_FRAMES + 1}",
+        printed,
     ), printed
     assert mlflow_run(stage)[1].info.status == "FAILED"
