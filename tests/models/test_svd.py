@@ -74,7 +74,10 @@ def test_the_walk_itself_changes_what_the_base_makes_beyond_its_length(base):
 @pytest.mark.parametrize("frames", [1, 2, NATIVE, EXTENDED])
 @pytest.mark.parametrize("size", [(1, 3), (2, 2), (3, 2)])
 def test_a_transformer_equals_its_plain_recomputation(trained, frames, size):
-    """Outputs within 1e-5 of outputs of size 1, gradients within 1e-4 relative."""
+    """Outputs within 1e-5 of outputs of size 1, gradients within 1e-4 relative.
+
+    A gradient that is smaller than others by cancellation has their rounding.
+    """
     transformer = transformers(trained)["mid_block.attentions.0"]
     hidden = torch.randn(2 * frames, 64, *size)
     context = torch.randn(2, CONTEXT)
@@ -104,7 +107,7 @@ def test_a_transformer_equals_its_plain_recomputation(trained, frames, size):
     for name, parameter in transformer.named_parameters():
         expected = tensors[name].grad
         # Over one token, query, key and their norm get rounding noise alone.
-        scale = expected.norm() if expected.norm() > 1e-6 * largest else 1e2 * largest
+        scale = max(expected.norm(), largest if expected.norm() > 1e-6 * largest else 1e2 * largest)
         assert (parameter.grad - expected).norm() < 1e-4 * scale, name
 
 

@@ -9,6 +9,12 @@ from exvideo.training.distributed import Ranks, join_ranks
 from exvideo.training.launcher import free_port
 
 
+@pytest.fixture(autouse=True)
+def torchs_own_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given back after each test: ZeRO-3 replaces it for the whole process, and for good."""
+    monkeypatch.setattr(torch.nn.functional, "linear", torch.nn.functional.linear)
+
+
 @pytest.fixture(scope="session")
 def ranks() -> Iterator[Ranks]:
     with pytest.MonkeyPatch.context() as patch:
