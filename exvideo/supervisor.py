@@ -20,8 +20,8 @@ import time
 
 import psutil
 
-GRACE_S = 10.0
-"""Between SIGTERM and SIGKILL: time to write a checkpoint, well within the promised 15 s."""
+GRACE_S = 30.0
+"""Between SIGTERM and SIGKILL: at full size, time to end a step and to write a checkpoint."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36

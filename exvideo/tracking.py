@@ -68,7 +68,11 @@ class TrackedRun:
             self._client.set_tag(self.run_id, key, value)
 
     def log_parameters(self, settings: BaseModel, prefix: str = "") -> None:
-        """Log settings under dotted keys. A run that goes on keeps those it began with."""
+        """Log settings under dotted keys.
+
+        A run that goes on keeps those it began with, as MLflow wants; what is another now stands
+        in a tag `changed/KEY`.
+        """
         from mlflow.entities import Param
 
         known = self._client.get_run(self.run_id).data.params
@@ -77,6 +81,8 @@ class TrackedRun:
         for start in range(0, len(new), _PARAMETERS_A_BATCH):
             batch = new[start : start + _PARAMETERS_A_BATCH]
             self._client.log_batch(self.run_id, params=batch)
+        changed = {key: value for key, value in flat.items() if known.get(key, value) != value}
+        self.log_tags({f"changed/{key}": value for key, value in changed.items()})
 
     def log_metrics(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Log figures by name for each step, in few requests."""

@@ -15,11 +15,12 @@ from exvideo.config.machine import check_machine
 from exvideo.errors import InputError
 from exvideo.receipt import Receipt, read_receipt, stage_folder
 from exvideo.screen import Screen
+from exvideo.supervisor import GRACE_S
 from pipelines.home import Home, prepare_home
 from pipelines.stage import add_preset_arguments
 
-STOP_TIMEOUT_S = 40.0
-"""A stage has 10 s to end in order, and MLflow imports for some seconds."""
+STOP_TIMEOUT_S = GRACE_S + 30
+"""A stage ends in order first, and then MLflow imports for some seconds."""
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,13 +70,14 @@ def _generate(arguments: argparse.Namespace, preset: Preset, progress: Progress)
         image = generation.first_frame(
             arguments.prompt, arguments.text_to_image, seed=arguments.seed
         )
-    sampling = _sampling(arguments, preset, model)
+    sampling = _sampling(arguments, preset)
     pipeline: Any
     if model is None:
         pipeline = load_pipeline(preset.model.base)
         pipeline.to(generation.best_device())
     else:
         pipeline = generation.load_model(model, _base(model, preset))
+        sampling = replace(sampling, published_weights=generation.is_published(pipeline))
     if arguments.low_memory:
         generation.save_memory(pipeline)
     options: dict[str, Any] = {
@@ -161,16 +163,11 @@ def _base(model: str, preset: Preset) -> Any:
     return preset.model.base if model.endswith(".safetensors") else None
 
 
-def _sampling(arguments: argparse.Namespace, preset: Preset, model: str | None) -> "Sampling":
+def _sampling(arguments: argparse.Namespace, preset: Preset) -> "Sampling":
     """The preset's evaluation settings where the command line says nothing."""
     from exvideo.generation import Sampling
-    from exvideo.generation.published_weights import PUBLISHED_SCALE
-    from exvideo.models import read_metadata
 
     chosen = preset.evaluation
-    published = False
-    if model is not None and model.endswith(".safetensors"):
-        published = read_metadata(model).scaling_factor == PUBLISHED_SCALE
     return Sampling(
         steps=arguments.steps or chosen.sampling_steps,
         guidance=tuple(
@@ -181,7 +178,6 @@ def _sampling(arguments: argparse.Namespace, preset: Preset, model: str | None) 
         noise_aug_strength=chosen.noise_aug_strength,
         decode_chunk_size=chosen.decode_chunk_size,
         seed=arguments.seed,
-        published_weights=published,
     )
 
 

@@ -32,12 +32,29 @@ FILES = {
     "model": "model.json",
 }
 
-INDIFFERENT = {"hostfile", "log_every", "checkpoint_every", "keep_checkpoints", "loader_workers"}
-"""Training settings that leave the weights as they are."""
+INDIFFERENT = {
+    "ranks",
+    "micro_batch_size",
+    "zero_stage",
+    "activation_checkpointing",
+    "attention",
+    "log_every",
+    "validate_every",
+    "validation_clips",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "loader_workers",
+}
+"""Training settings that leave the weights as they are, but for rounding."""
 
 
 def sections(preset: Preset) -> Any:
-    training = preset.training.model_dump(exclude=INDIFFERENT)
+    return [*work(preset), preset.training.steps]
+
+
+def work(preset: Preset) -> list[Any]:
+    """What a step computes: a training goes on from its checkpoint when all else changes."""
+    training = preset.training.model_dump(exclude=INDIFFERENT | {"steps"})
     return [training, preset.model.model_dump(), preset.clips.num_frames]
 
 
@@ -50,7 +67,7 @@ def fingerprint(preset: Preset) -> str:
 def run(job: Job) -> Outcome:
     """Train, or go on training, until the last step; publish the averaged extension."""
     from exvideo.training.curve import write_curve
-    from exvideo.training.follow import follow, started_ranks
+    from exvideo.training.launch import follow, started_ranks
     from exvideo.training.metrics import read_metrics
 
     if faults := training_faults(job.preset.training):
@@ -73,6 +90,7 @@ def run(job: Job) -> Outcome:
         _publish(job, training)
         for name in ("curve", "metrics", "model"):
             tracked.log_artifact(training.folder / FILES[name], "training")
+        tracked.log_artifact(training.engine_config, "training")
     figures = {**_figures(job, rows, tracked), "precision": training.training.precision}
     return Outcome(_digest(training.extension), FILES, figures)
 
@@ -124,15 +142,13 @@ def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
     """The job's MLflow run; whatever ends the block, the run's status says it."""
     job.progress.doing("opening the MLflow run")
     from exvideo.tracking import TrackedRun, dagster_tags
-    from exvideo.training.deepspeed_config import deepspeed_config
 
     preset = job.preset
-    name = f"{preset.name}-{job.key[:12]}"
-    run = TrackedRun.open_or_resume(preset, job.key, name, dagster_tags())
+    name = f"{preset.name}-{job.work[:12]}"
+    run = TrackedRun.open_or_resume(preset, job.work, name, dagster_tags())
     try:
         job.progress.say(f"MLflow run: {run.url(preset.tracking.ui_url)}")
         run.log_parameters(preset.model_copy(update={"training": training.training}))
-        run.log_document(deepspeed_config(training.training), "training/deepspeed.json")
         run.log_document(preset.model_dump(mode="json"), "training/preset.yaml")
         run.log_dataset(
             "latent_shards",
@@ -162,6 +178,7 @@ class _Forward:
         # What an interrupted attempt had logged beyond its checkpoint comes again, equal.
         self._known = {mark: run.last_step(mark) for mark in ("training/loss", "validation/loss")}
         self._waiting: list[tuple[int, dict[str, float]]] = []
+        self._heard = 0
 
     def __call__(self, rows: list["Row"]) -> None:
         from mlflow.exceptions import MlflowException
@@ -188,6 +205,9 @@ class _Forward:
         """Pass on what the ranks are at, with the newest figures."""
         from exvideo.training.rank_progress import pass_on
 
+        for line in standing.said[self._heard :]:
+            self._progress.say(line)
+        self._heard = len(standing.said)
         pass_on(standing, self._progress, self._figures)
 
     def flush(self) -> None:
@@ -236,11 +256,12 @@ def _figures(job: Job, rows: list["Row"], run: "TrackedRun") -> dict[str, Figure
 
 STAGE = Stage(
     name="post_tuned_model",
-    version=1,
+    version=2,
     inputs=("latent_shards",),
     sections=sections,
     run=run,
     fingerprint=fingerprint,
+    work=work,
 )
 
 if __name__ == "__main__":

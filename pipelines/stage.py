@@ -60,6 +60,8 @@ class Job:
     output: UPath
     """Where to write. The same job run again finds there what it had finished."""
     key: str
+    work: str
+    """Digest of what the work in `scratch` depends on: with an equal one it goes on."""
     scratch: Path
     """A local folder for what must be a file: checkpoints, temporary files."""
     progress: Progress
@@ -89,6 +91,9 @@ class Stage:
     """The output's folder outlives a change of the inputs: new rows join the old ones."""
     fingerprint: Callable[[Preset], str] | None = None
     """State of the world outside, such as a folder's listing, that the output depends on."""
+    work: Callable[[Preset], Any] | None = None
+    """The part of `sections` whose change makes the work in `scratch` start anew; by default all
+    of it."""
 
 
 def main(stage: Stage, argv: Sequence[str] | None = None) -> int:
@@ -131,28 +136,20 @@ def _run_alone(stage: Stage, preset: Preset, progress: Progress) -> Receipt:
     started = time.monotonic()
     here = stage_folder(preset, stage.name)
     inputs = {name: _input(preset, name) for name in stage.inputs}
-    own = digest_of(
-        {
-            "stage": stage.name,
-            "version": stage.version,
-            "sections": stage.sections(preset),
-            "outside": stage.fingerprint(preset) if stage.fingerprint else "",
-        }
-    )
-    key = digest_of([own, {name: it.receipt.digest for name, it in inputs.items()}])
+    key, work = _keys(stage, preset, {name: it.receipt.digest for name, it in inputs.items()})
     receipt = read_receipt(here)
     if receipt is not None and receipt.key == key:
         progress.say(f"up to date: {here / receipt.folder}")
         return receipt
     # A growing output depends on its settings only, so that new inputs add to it.
     folder = (_settings(stage, preset) if stage.grows else key)[:12]
-    scratch = _scratch(preset) / stage.name / folder
+    scratch = _scratch(preset) / stage.name / (folder if stage.grows else work[:12])
     _check_space(preset, scratch)
     (here / folder).mkdir(parents=True, exist_ok=True)
     scratch.mkdir(parents=True, exist_ok=True)
     if is_local(here):
         remove_parts(Path(str(here)))
-    outcome = stage.run(Job(preset, inputs, here / folder, key, scratch, progress))
+    outcome = stage.run(Job(preset, inputs, here / folder, key, work, scratch, progress))
     receipt = Receipt(
         stage=stage.name,
         key=key,
@@ -165,6 +162,23 @@ def _run_alone(stage: Stage, preset: Preset, progress: Progress) -> Receipt:
     write_receipt(here, receipt)
     progress.say(f"done in {receipt.seconds:.0f} s: {here / folder}")
     return receipt
+
+
+def _keys(stage: Stage, preset: Preset, inputs: Mapping[str, str]) -> tuple[str, str]:
+    """Digests of what the output depends on, and of what work towards it depends on."""
+    outside = stage.fingerprint(preset) if stage.fingerprint else ""
+
+    def key(sections: Any) -> str:
+        own = {
+            "stage": stage.name,
+            "version": stage.version,
+            "sections": sections,
+            "outside": outside,
+        }
+        return digest_of([digest_of(own), inputs])
+
+    whole = key(stage.sections(preset))
+    return whole, key(stage.work(preset)) if stage.work else whole
 
 
 def _settings(stage: Stage, preset: Preset) -> str:

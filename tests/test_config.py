@@ -28,7 +28,7 @@ def test_the_full_preset_is_the_papers_recipe() -> None:
     assert (preset.clips.num_frames, preset.clips.height, preset.clips.width) == (128, 512, 512)
     assert preset.training.learning_rate == 1e-5
     assert preset.training.steps == 64_000
-    assert (preset.training.ranks, preset.training.batch_size) == (8, 1)
+    assert (preset.training.ranks, preset.training.batch_size) == (8, 8)
     assert (preset.training.precision, preset.training.zero_stage) == ("bfloat16", 2)
 
 
@@ -38,6 +38,11 @@ def test_the_full_preset_is_the_papers_recipe() -> None:
         ({"training.stepz": 3}, "training.stepz: there is no such key; did you mean training.step"),
         ({"training.ranks": "2"}, "training.ranks: Input should be a valid integer"),
         ({"training.warmup_steps": 5000}, "warmup_steps (5000) must be below steps"),
+        (
+            {"training.ranks": 3},
+            "batch_size (1) must be a multiple of ranks times micro_batch_size",
+        ),
+        ({"training.hostfile": "hosts"}, "a training runs on one node so far"),
         ({"clips.height": 60}, "clips.height (60) must be a multiple of 8"),
         ({"source.kind": "ftp"}, "source: "),
         ({"training": 3}, "training: Input should be a section with keys of its own"),

@@ -36,12 +36,10 @@ def test_everything_that_lacks_is_named_at_once() -> None:
     said = complaint(
         source={"kind": "local", "paths": ["/nowhere/videos"]},
         model__base__path="/nowhere/model",
-        training__hostfile="/nowhere/hosts",
         evaluation__flow__weights="/nowhere/raft.safetensors",
     )
     assert "source.paths: there is no /nowhere/videos" in said
     assert "model.base.path: there is no base model at /nowhere/model" in said
-    assert "training.hostfile: there is no file /nowhere/hosts" in said
     assert "evaluation.flow.weights: there is no file /nowhere/raft.safetensors" in said
 
 

@@ -37,8 +37,6 @@ def training_faults(training: TrainingConfig) -> list[str]:
             f"{INSTALL_FLASH_ATTN}; or set training.attention to sdpa, which has a flash kernel "
             "of its own"
         )
-    if training.hostfile is not None and not Path(training.hostfile).is_file():
-        faults.append(f"training.hostfile: there is no file {training.hostfile}")
     return faults
 
 

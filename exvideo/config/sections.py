@@ -226,13 +226,11 @@ class TrainingConfig(Section):
     steps: Count
     """Updates of the weights."""
     ranks: Workers
-    """Processes a node, one a device."""
-    hostfile: HomePath | None = None
-    """DeepSpeed's hostfile for more than one node."""
+    """Processes, one a device; another number goes on with the same training."""
     batch_size: Count
-    """Clips a rank and step."""
-    accumulate: Count = 1
-    """Batches whose gradients are summed for one update."""
+    """Clips a step, over all ranks."""
+    micro_batch_size: Count = 1
+    """Clips that a rank holds at a time; it sums their gradients until the step's are complete."""
     learning_rate: float = Field(gt=0, le=1)
     """Of AdamW, constant after the warm-up."""
     warmup_steps: int = Field(ge=0)
@@ -271,8 +269,34 @@ class TrainingConfig(Section):
     loader_workers: int = Field(ge=0, le=256)
     """Processes a rank that read latents; 0 reads in the rank itself."""
 
+    @property
+    def accumulate(self) -> int:
+        """Micro-batches a rank and step."""
+        return self.batch_size // (self.ranks * self.micro_batch_size)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_node(cls, settings: Any) -> Any:
+        if isinstance(settings, dict) and settings.get("hostfile") is not None:
+            raise ValueError(
+                "hostfile: a training runs on one node so far, for ranks on other nodes would "
+                "outlive a cancelled job; leave it out"
+            )
+        return settings
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        together = self.ranks * self.micro_batch_size
+        if self.batch_size % together != 0:
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of ranks times "
+                f"micro_batch_size ({self.ranks} x {self.micro_batch_size} = {together})"
+            )
+        if self.precision != "float32" and self.accumulate > 1 and self.zero_stage < 2:
+            raise ValueError(
+                f"zero_stage {self.zero_stage} would sum gradients in bfloat16, of which "
+                f"{self.accumulate} micro-batches a step would lose much: set zero_stage to 2 or 3"
+            )
         if self.warmup_steps >= self.steps:
             raise ValueError(
                 f"warmup_steps ({self.warmup_steps}) must be below steps ({self.steps})"

@@ -4,6 +4,7 @@ from exvideo.generation.image_to_video import GenerationError, Sampling, image_t
 from exvideo.generation.load import best_device, extended_pipeline, load_model
 from exvideo.generation.long_video import BASELINES
 from exvideo.generation.memory import save_memory
+from exvideo.generation.published_weights import is_published
 from exvideo.generation.second_pass import second_pass
 from exvideo.generation.text_to_video import first_frame
 
@@ -15,6 +16,7 @@ __all__ = [
     "extended_pipeline",
     "first_frame",
     "image_to_video",
+    "is_published",
     "load_model",
     "save_memory",
     "second_pass",

@@ -30,8 +30,10 @@ def extended_pipeline(
 ) -> StableVideoDiffusionPipeline:
     """The base extended to `num_frames`, with the trained tensors in `extension` if given.
 
-    Weights and latents are float32; `precision` is what the U-Net computes in.
+    Weights and latents are float32; `precision` is what the U-Net computes in. float32 is meant:
+    cuDNN's default would cut a convolution's factors to TF32's ten bits.
     """
+    torch.backends.cudnn.allow_tf32 = False
     unet: Any = load_unet(model.base)
     extend(unet, num_frames, **model.extension())
     if extension is not None:

@@ -4,6 +4,8 @@ Training multiplied latents by 0.13025 (SDXL's factor), decoding divides by SVD'
 come out flat and grey. The authors' inference mends that in the latents before decoding.
 """
 
+from typing import Any
+
 import torch
 
 PUBLISHED_SCALE = 0.13025
@@ -11,6 +13,12 @@ PUBLISHED_SCALE = 0.13025
 CONTRAST = 1.2
 """The authors' choice. 0.18215 / 0.13025 = 1.398 would undo the whole difference in scale, had the
 weights learned all of it; how much they did is not known."""
+
+
+def is_published(pipeline: Any) -> bool:
+    """Whether a pipeline's U-Net was trained at that scale, in whatever form it was loaded."""
+    trained = pipeline.unet.config.get("post_tuning") or {}
+    return trained.get("scaling_factor") == PUBLISHED_SCALE
 
 
 def mend_contrast(latents: torch.Tensor, contrast: float = CONTRAST) -> torch.Tensor:

@@ -45,7 +45,7 @@ class FlashAttention:
                 (attn.to_v, context),
             )
         )
-        attended = self._attend(query, key, value).flatten(2)
+        attended = self._attend(query, key, value, deterministic=True).flatten(2)
         return attn.to_out[1](attn.to_out[0](attended))
 
 

@@ -15,12 +15,36 @@ def pad_frames(x: torch.Tensor) -> torch.Tensor:
     By reflection, as the original does. An axis of length 1 has nothing to reflect and is
     replicated instead (the original raises there).
     """
-    reflect, replicate = [], []
+    x = _Reflection.apply(x)
+    replicate = []
     for size in reversed(x.shape[-3:]):
-        reflect += [1, 1] if size > 1 else [0, 0]
-        replicate += [0, 0] if size > 1 else [1, 1]
-    x = F.pad(x, reflect, mode="reflect")
+        replicate += [1, 1] if size == 1 else [0, 0]
     return F.pad(x, replicate, mode="replicate") if any(replicate) else x
+
+
+class _Reflection(torch.autograd.Function):
+    """Reflects [B, C, T, H, W] by one beyond both ends of every axis that has two elements.
+
+    torch's own backward pass adds up with atomics on a GPU, in another order each time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.axes = [axis for axis in (-1, -2, -3) if x.shape[axis] > 1]
+        widths = []
+        for axis in (-1, -2, -3):
+            widths += [1, 1] if axis in ctx.axes else [0, 0]
+        return F.pad(x, widths, mode="reflect")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        inner = gradient.clone()
+        for axis in ctx.axes:
+            # What stands beyond an end is the element after the first, or before the last.
+            inner.select(axis, 2).add_(inner.select(axis, 0))
+            inner.select(axis, -3).add_(inner.select(axis, -1))
+            inner = inner.narrow(axis, 1, inner.shape[axis] - 2)
+        return inner.contiguous()
 
 
 class IdentityConv3d(nn.Module):

@@ -58,6 +58,11 @@ def join_ranks() -> Iterator[Ranks]:
                 f"{torch.cuda.device_count()}: lower it"
             )
         torch.cuda.set_device(local)
+        # A resumed training equals an uninterrupted one only where a step always gives the same;
+        # `launch_environment` says so to cuBLAS.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = False
         device, backend = torch.device("cuda", local), "nccl"
     else:
         # Its C++ extension would be compiled for a minute and more, to speed up nothing here.

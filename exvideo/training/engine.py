@@ -1,21 +1,16 @@
-"""The DeepSpeed engine of a post-tuning job, and its float32 weights as ZeRO shards them."""
+"""DeepSpeed's engine of a post-tuning job."""
 
 import logging
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from exvideo.config import TrainingConfig
 from exvideo.errors import InputError
-from exvideo.models import extension_parameters, trainable_parameters
-from exvideo.training.deepspeed_config import deepspeed_config
+from exvideo.models import trainable_parameters
 from exvideo.training.distributed import import_deepspeed
-
-Engine = Any
-"""`deepspeed.DeepSpeedEngine`, which has no type stubs."""
+from exvideo.training.partitions import Engine, weight_slices
 
 
 def start_engine(unet: nn.Module, config: TrainingConfig) -> Engine:
@@ -44,50 +39,30 @@ def start_engine(unet: nn.Module, config: TrainingConfig) -> Engine:
         config=deepspeed_config(config),
         dist_init_required=False,
     )
-    write_weights(engine, weights)
+    for it in weight_slices(engine):
+        it.values.copy_(weights[it.name].view(-1)[it.start : it.start + len(it.values)])
     return engine
 
 
-def float32_weights(engine: Engine) -> list[Tensor]:
-    """This rank's share of the optimizer's float32 weights; together they are all of them."""
-    if engine.zero_optimization_stage() == 3:
-        return [tensor.data for tensor in engine.optimizer.fp32_partitioned_groups_flat]
-    if engine.zero_optimization_stage() > 0:
-        return [tensor.data for tensor in _partitions(engine.optimizer)]
-    return [tensor.data for tensor in engine.basic_optimizer.param_groups[0]["params"]]
-
-
-def read_weights(engine: Engine) -> dict[str, Tensor]:
-    """The float32 weights by parameter name, whole, on the CPU; every rank must ask."""
-    from deepspeed.utils import safe_get_full_fp32_param
-
-    parameters = trainable_parameters(engine.module)
-    if engine.zero_optimization_stage() == 0:
-        weights = zip(parameters, float32_weights(engine), strict=True)
-        return {name: weight.cpu().clone() for name, weight in weights}
-    return {name: safe_get_full_fp32_param(p).cpu() for name, p in parameters.items()}
-
-
-def write_weights(engine: Engine, weights: Mapping[str, Tensor]) -> None:
-    """Set the float32 weights, each rank its share; the U-Net's own follow at the next step."""
-    from deepspeed.utils import safe_set_full_fp32_param
-
-    parameters = trainable_parameters(engine.module)
-    if engine.zero_optimization_stage() == 0:
-        for name, weight in zip(parameters, float32_weights(engine), strict=True):
-            weight.copy_(weights[name])
-        return
-    for name, parameter in parameters.items():
-        safe_set_full_fp32_param(parameter, weights[name])
-
-
-def whole_parameters(unet: nn.Module) -> AbstractContextManager[None]:
-    """Within the block the extension's parameters are whole, which ZeRO-3 otherwise shards."""
-    deepspeed = import_deepspeed()
-    return deepspeed.zero.GatheredParameters(list(extension_parameters(unet).values()))
-
-
-def _partitions(optimizer: Any) -> list[Tensor]:
-    if hasattr(optimizer, "single_partition_of_fp32_groups"):
-        return optimizer.single_partition_of_fp32_groups
-    return optimizer.fp32_groups_flat_partition  # stage 1 with bfloat16
+def deepspeed_config(config: TrainingConfig) -> dict[str, Any]:
+    """The document that `deepspeed.initialize` takes, the same on CPUs and GPUs."""
+    document = {
+        "train_micro_batch_size_per_gpu": config.micro_batch_size,
+        "gradient_accumulation_steps": config.accumulate,
+        "gradient_clipping": config.max_grad_norm,
+        "bf16": {"enabled": config.precision == "bfloat16"},
+        "zero_optimization": {
+            "stage": config.zero_stage,
+            "contiguous_gradients": True,
+            "overlap_comm": True,
+            "reduce_bucket_size": 50_000_000,
+            "allgather_bucket_size": 50_000_000,
+        },
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 1_000_000_000,
+    }
+    if config.accumulate > 1 and config.zero_stage > 1:
+        # Sums of many bfloat16 gradients lose what each adds; of one there is nothing to lose.
+        document["data_types"] = {"grad_accum_dtype": "fp32"}
+    return document

@@ -20,7 +20,7 @@ class TrainingJob(BaseModel):
     """The latent manifest's path or URL; the shards lie beside it."""
     data_digest: str
     folder: Path
-    """A local folder; for several nodes one that all of them share."""
+    """A local folder."""
 
     @property
     def checkpoints(self) -> Path:
@@ -51,6 +51,11 @@ class TrainingJob(BaseModel):
         return self.folder / "model.json"
 
     @property
+    def engine_config(self) -> Path:
+        """deepspeed.json: what DeepSpeed was told."""
+        return self.folder / "deepspeed.json"
+
+    @property
     def log(self) -> Path:
         """What the ranks and their launcher print."""
         return self.folder / "log.txt"
@@ -66,7 +71,8 @@ class TrainingJob(BaseModel):
     def begun(cls, folder: Path) -> Self | None:
         """The job that has left a checkpoint in `folder`, if there is one."""
         path = folder / "job.json"
-        return cls.read(path) if path.is_file() and any(folder.glob("checkpoints/*")) else None
+        begun = path.is_file() and any(folder.glob("checkpoints/*/manifest.json"))
+        return cls.read(path) if begun else None
 
     @classmethod
     def read(cls, path: Path) -> Self:

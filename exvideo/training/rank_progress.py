@@ -24,6 +24,8 @@ class Standing(BaseModel):
     done: int = 0
     total: int = 0
     """0 where nothing is counted."""
+    said: tuple[str, ...] = ()
+    """All lines so far that are worth reading."""
 
 
 class RankProgress:
@@ -33,21 +35,22 @@ class RankProgress:
         self._path = path
         self._writes = writes
         self._next = 0.0
+        self._newest = Standing(doing="")
 
     def say(self, message: str) -> None:
-        if self._writes:
-            print(message, flush=True)  # the ranks' log
+        self._write(self._newest.model_copy(update={"said": (*self._newest.said, message)}))
 
     def doing(self, what: str) -> None:
-        self._write(Standing(doing=what))
+        self._write(Standing(doing=what, said=self._newest.said))
         self._next = 0.0
 
     def update(self, done: int, total: int, unit: str, **figures: float) -> None:
         if done >= total or time.monotonic() >= self._next:
-            self._write(Standing(doing=unit, done=done, total=total))
+            self._write(Standing(doing=unit, done=done, total=total, said=self._newest.said))
             self._next = time.monotonic() + INTERVAL_S
 
     def _write(self, standing: Standing) -> None:
+        self._newest = standing
         if self._writes:
             part = self._path.with_name(self._path.name + ".part")
             part.write_text(standing.model_dump_json())

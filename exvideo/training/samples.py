@@ -1,14 +1,18 @@
-"""Which samples a rank sees in which step, and how they become batches."""
+"""Which samples a rank sees in which step, and how they become batches.
+
+The order is a pure function of the seed and the position: no loader has a state to save, and any
+number of ranks shares the same steps.
+"""
 
 import signal
 from collections.abc import Generator, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
+import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from exvideo.config import TrainingConfig
-from exvideo.latents.order import clip_index
 from exvideo.training.distributed import Ranks
 from exvideo.training.objective import Batch, Draw, draw, make_batch
 
@@ -47,15 +51,33 @@ class Samples(Dataset[tuple[Clip, Draw]]):
         )
 
 
+@lru_cache(maxsize=2)
+def epoch_order(num_clips: int, seed: int, epoch: int) -> np.ndarray:
+    """The seeded permutation of `range(num_clips)` for one epoch, int64 [num_clips], read-only."""
+    # NumPy promises this stream of bits for ever; it makes no such promise for `permutation`.
+    bits = np.random.PCG64(np.random.SeedSequence((seed, epoch))).random_raw(num_clips)
+    order = np.argsort(bits, kind="stable")
+    order.flags.writeable = False
+    return order
+
+
+def clip_index(seed: int, sample_index: int, num_clips: int) -> int:
+    """The clip that the `sample_index`-th sample of a training shows, epoch after epoch."""
+    if sample_index < 0 or num_clips < 1:
+        raise ValueError(f"there is no sample {sample_index} of {num_clips} clips")
+    epoch, position = divmod(sample_index, num_clips)
+    return int(epoch_order(num_clips, seed, epoch)[position])
+
+
 def sample_indices(config: TrainingConfig, ranks: Ranks, first_step: int) -> Iterator[list[int]]:
     """This rank's share of every micro-batch from `first_step` on.
 
     The samples of a step are consecutive, whatever number of ranks shares them.
     """
-    micro_batch = config.batch_size * ranks.count
-    for micro_step in range(first_step * config.accumulate, config.steps * config.accumulate):
-        start = micro_step * micro_batch + ranks.rank * config.batch_size
-        yield list(range(start, start + config.batch_size))
+    first, last = first_step * config.batch_size, config.steps * config.batch_size
+    for start in range(first, last, config.micro_batch_size * ranks.count):
+        mine = start + ranks.rank * config.micro_batch_size
+        yield list(range(mine, mine + config.micro_batch_size))
 
 
 def training_batches(

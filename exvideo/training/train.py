@@ -22,25 +22,22 @@ from exvideo.models import (
     checkpoint_activations,
     configure_attention,
     extend,
+    extension_parameters,
     extension_state,
     load_unet,
     save_extension,
 )
 from exvideo.progress import Progress
-from exvideo.training.average import AveragedWeights
-from exvideo.training.checkpoints import (
-    checkpoint_name,
-    load_checkpoint,
-    newest_checkpoint,
-    save_checkpoint,
-)
+from exvideo.training.checkpoints import CheckpointWriter, newest_checkpoint
 from exvideo.training.distributed import Ranks, join_ranks
-from exvideo.training.engine import Engine, start_engine, whole_parameters
+from exvideo.training.engine import deepspeed_config, start_engine
 from exvideo.training.job import TrainingJob
 from exvideo.training.metrics import MetricsLog, Row
 from exvideo.training.objective import Batch, v_loss
+from exvideo.training.partitions import Engine, compute_with, gathered, whole_tensors
 from exvideo.training.rank_progress import STEPS, RankProgress
 from exvideo.training.samples import training_batches
+from exvideo.training.train_state import Position, TrainState
 from exvideo.training.validation import Interrupted, validation_loss
 
 INTERRUPTED = 128 + signal.SIGTERM
@@ -105,7 +102,7 @@ class Trainer:
         held_out: LatentClips,
         progress: Progress,
     ) -> None:
-        job.checkpoints.mkdir(parents=True, exist_ok=True)
+        job.folder.mkdir(parents=True, exist_ok=True)
         self.job = job
         self.config: TrainingConfig = job.training
         self.ranks = ranks
@@ -113,10 +110,22 @@ class Trainer:
         self.held_out = held_out
         self.progress = progress
         self.engine: Engine = start_engine(unet, self.config)
-        self.average = AveragedWeights(self.engine, self.config.ema_decay)
-        self.position = load_checkpoint(job.checkpoints, self.engine, self.average, ranks)
+        if ranks.first:
+            document = deepspeed_config(self.config)
+            job.engine_config.write_text(json.dumps(document, indent=2))
+        self.state = TrainState(self.engine, self.config.ema_decay)
+        self.checkpoints = CheckpointWriter(job.checkpoints, ranks, self.config.keep_checkpoints)
+        progress.doing("looking for a checkpoint")
+        checkpoint = newest_checkpoint(job.checkpoints, ranks, progress.say)
+        if checkpoint is not None:
+            checkpoint.restore(self.state)
+        self._saved = self.position.step if checkpoint is not None else None
         self.log = MetricsLog(job.metrics, self.position.step, writes=ranks.first)
         self._durations: list[float] = []
+
+    @property
+    def position(self) -> Position:
+        return self.state.position
 
     def run(self) -> bool:
         """Train; True at the end, False after a stop by SIGTERM or SIGINT, with a checkpoint."""
@@ -126,6 +135,7 @@ class Trainer:
             stop_requests() as stop,
         ):
             try:
+                self._export_middle()
                 self._validate(stop)
                 while self.position.step < self.config.steps:
                     stopping = self._train_step(batches, stop)
@@ -134,17 +144,19 @@ class Trainer:
                     self._validate(stop)
             except Interrupted:
                 self._save()
+                self.checkpoints.wait()
                 return False
         self._export(self.job.extension)
         if self.ranks.first:
             self._describe()
+        self.checkpoints.wait()
         return True
 
     def _train_step(self, batches: Iterator[Batch], stop: Stop) -> bool:
         """One update of the weights; whether any rank was asked to stop."""
         started = time.monotonic()
         position = self.position
-        rate = learning_rate(self.config, position.step - position.skipped)
+        rate = learning_rate(self.config, position.updates)
         for group in self.engine.basic_optimizer.param_groups:
             group["lr"] = rate
         loss = torch.zeros((), device=self.ranks.device)
@@ -157,7 +169,7 @@ class Trainer:
         total, stopping = self.ranks.total(loss.item(), stop())
         # DeepSpeed skips an update whose gradients are not finite on any rank.
         if self.engine.was_step_applied():
-            self.average.update()
+            self.state.ema.update()
             position.skipped_in_a_row = 0
             position.losses.append(total / self.ranks.count)
         else:
@@ -179,8 +191,7 @@ class Trainer:
             self.log.write(self._row())
             self.position.losses.clear()
             self._durations.clear()
-        if step == (self.config.steps + 1) // 2:
-            self._export(self.job.middle)
+        self._export_middle()
         if stopping:
             raise Interrupted
         if step % self.config.checkpoint_every == 0 or last:
@@ -188,13 +199,12 @@ class Trainer:
 
     def _row(self) -> Row:
         seconds = mean(self._durations)
-        updates = self.position.step - self.position.skipped
         figures = {
             "loss": mean(self.position.losses),
-            "learning_rate": learning_rate(self.config, max(updates - 1, 0)),
+            "learning_rate": learning_rate(self.config, max(self.position.updates - 1, 0)),
             "grad_norm": float(self.engine.get_global_grad_norm() or math.nan),
             "seconds_per_step": seconds,
-            "clips_per_second": global_batch(self.config, self.ranks.count) / seconds,
+            "clips_per_second": self.config.batch_size / seconds,
             "memory_gb": memory_gb(self.ranks.device),
             "skipped_steps": float(self.position.skipped),
         }
@@ -202,33 +212,42 @@ class Trainer:
         return {"step": self.position.step, **finite}
 
     def _validate(self, stop: Stop) -> None:
+        """Score the average, which is what is published, and the weights themselves beside it."""
         step = self.position.step
         due = step % self.config.validate_every == 0 or step == self.config.steps
-        if due and not self.log.has(step, "validation_loss"):
-            figures = validation_loss(
-                self.engine, self.held_out, self.config, self.ranks, stop, self.progress
-            )
-            self.log.write({"step": step, **figures})
+        if not due or self.log.has(step, "validation_loss"):
+            return
+        compute_with(self.engine, self.state.ema.slices)
+        figures = self._validation_loss(stop)
+        compute_with(self.engine, self.state.weights)
+        raw = self._validation_loss(stop) if self.position.updates else figures
+        self.log.write({"step": step, **figures, "validation_loss_raw": raw["validation_loss"]})
+
+    def _validation_loss(self, stop: Stop) -> dict[str, float]:
+        return validation_loss(
+            self.engine, self.held_out, self.config, self.ranks, stop, self.progress
+        )
 
     def _save(self) -> None:
-        newest = newest_checkpoint(self.job.checkpoints)
-        if newest is None or newest.name != checkpoint_name(self.position):
-            self.progress.doing(f"writing the checkpoint of step {self.position.step}")
-            save_checkpoint(
-                self.job.checkpoints,
-                self.engine,
-                self.average,
-                self.position,
-                self.ranks,
-                self.config.keep_checkpoints,
-            )
+        if self._saved != self.position.step:
+            self.progress.doing(f"copying the checkpoint of step {self.position.step}")
+            self.checkpoints.save(self.state)
+            self._saved = self.position.step
+
+    def _export_middle(self) -> None:
+        """After half the steps. A training that goes on beyond its first end has had its middle."""
+        if self.position.step == (self.config.steps + 1) // 2:
+            self._export(self.job.middle)
 
     def _export(self, path: Path) -> None:
         """Write the averaged extension; every rank must come along."""
         self.progress.doing("writing the averaged extension")
         unet = self.engine.module
-        averaged = self.average.gather()
-        with whole_parameters(unet):
+        averaged: dict[str, torch.Tensor] = {}
+        for name, whole in whole_tensors(self.engine, self.state.ema.slices):
+            if self.ranks.first:
+                averaged[name] = whole.cpu()
+        with gathered(list(extension_parameters(unet).values())):
             if self.ranks.first:
                 # Of the extension's tensors a few may be frozen; the file has all of them.
                 state = {name: it.float() for name, it in extension_state(unet).items()}
@@ -261,11 +280,6 @@ class Trainer:
 def learning_rate(config: TrainingConfig, updates: int) -> float:
     """After so many updates: a linear warm-up, then constant."""
     return config.learning_rate * min(1.0, (updates + 1) / max(config.warmup_steps, 1))
-
-
-def global_batch(config: TrainingConfig, ranks: int) -> int:
-    """Clips a step, over all ranks and micro-batches."""
-    return config.batch_size * config.accumulate * ranks
 
 
 def mean(values: list[float]) -> float:

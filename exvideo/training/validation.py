@@ -74,7 +74,7 @@ def _batches(
         for clip in range(used)
         for level in range(len(QUANTILES))
     ]
-    step = config.batch_size * ranks.count
+    step = config.micro_batch_size * ranks.count
     for start in range(0, len(samples), step):
         mine = range(start + ranks.rank, start + step, ranks.count)
         chosen = [samples[min(index, len(samples) - 1)] for index in mine]
@@ -96,7 +96,8 @@ def _used(clips: Clips, config: TrainingConfig) -> int:
 
 def _count(clips: Clips, config: TrainingConfig, ranks: Ranks) -> int:
     """Batches a rank."""
-    return math.ceil(_used(clips, config) * len(QUANTILES) / (config.batch_size * ranks.count))
+    together = config.micro_batch_size * ranks.count
+    return math.ceil(_used(clips, config) * len(QUANTILES) / together)
 
 
 def _fixed_draw(loaded: Clip, clip: int, level: int, config: TrainingConfig) -> Draw:

@@ -9,7 +9,15 @@ import torch
 from diffusers import StableVideoDiffusionPipeline
 
 from exvideo.errors import InputError
-from exvideo.generation import Sampling, image_to_video, load_model, save_memory, second_pass
+from exvideo.generation import (
+    Sampling,
+    image_to_video,
+    is_published,
+    load_model,
+    save_memory,
+    second_pass,
+)
+from exvideo.generation.published_weights import PUBLISHED_SCALE
 from exvideo.models import extend, load_unet, save_extension
 from exvideo.models.extension_file import ExtensionMetadata
 from exvideo.models.pipeline_folder import save_pipeline
@@ -48,6 +56,20 @@ def test_every_form_of_a_model_gives_the_same_clip(extension: Path, tmp_path: Pa
     for form in (tmp_path, whole):
         difference = np.abs(clip(load_model(form)).astype(int) - expected)
         assert difference.max() <= 1, "rounding may depend on where weights lie in memory"
+
+
+@pytest.mark.parametrize("scale", [PUBLISHED_SCALE, 0.18215])
+def test_published_weights_are_known_in_every_form(tmp_path: Path, scale: float) -> None:
+    unet = extend(load_unet(TINY_SVD), NUM_FRAMES)
+    metadata = ExtensionMetadata(
+        base_id=None, num_frames=NUM_FRAMES, native_frames=8,
+        scaling_factor=scale, sigma={}, step=1, data_digest=None,
+    )  # fmt: skip
+    save_extension(unet, tmp_path / "extension.safetensors", metadata)
+    file = load_model(tmp_path / "extension.safetensors", TINY_SVD)
+    save_pipeline(file, tmp_path / "whole")
+    for pipeline in (file, load_model(tmp_path / "whole")):
+        assert is_published(pipeline) == (scale == PUBLISHED_SCALE)
 
 
 def test_in_half_precision_the_vae_stays_in_single(extension: Path) -> None:

@@ -45,3 +45,15 @@ def test_it_reflects_at_the_edges_and_replicates_where_there_is_no_room(shape):
     randomise(conv)
     x = torch.randn(2, 6, *shape)
     torch.testing.assert_close(conv(x), plain_conv(x, conv.weight, conv.bias), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 6), (1, 3, 3), (3, 1, 4), (2, 2, 2), (1, 1, 1)])
+def test_its_gradients_are_those_of_the_plain_sum(shape):
+    conv = IdentityConv3d(4, dtype=torch.float64)
+    randomise(conv)
+    x = torch.randn(2, 4, *shape, dtype=torch.float64, requires_grad=True)
+    direction = torch.randn_like(x)
+    inputs = (x, conv.weight, conv.bias)
+    found = torch.autograd.grad((conv(x) * direction).sum(), inputs)
+    expected = torch.autograd.grad((plain_conv(*inputs) * direction).sum(), inputs)
+    torch.testing.assert_close(found, expected)

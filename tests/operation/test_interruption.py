@@ -85,6 +85,12 @@ def _last_run(road: Road) -> dg.DagsterRun:
         return instance.get_runs(limit=1)[0]
 
 
+def _is_at_a_step(road: Road, run_id: str) -> bool:
+    with dg.DagsterInstance.local_temp(str(road.home / "dagster")) as instance:
+        started = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_START)
+        return bool(started.records)
+
+
 def _kill_demo_and_dagster(demo: Demo) -> None:
     dagster = demo.dagster
     demo.process.kill()
@@ -161,14 +167,13 @@ def test_the_daemon_finds_it_too(uis: Road) -> None:
 def test_a_demo_that_waits_for_a_slot_says_so_and_can_be_stopped(
     road: Road, demo: subprocess.CompletedProcess[str]
 ) -> None:
-    with (
-        pool_holder(str(road.home / "dagster"), 600) as (holder, _),
-        _demo(road) as waiting,
-    ):
-        told = f"latent_shards waits for the pool accelerator: run {holder[:8]} is at hold"
-        wait_for(lambda: told in waiting.text, 120, "the terminal says what it waits for")
-        waiting.process.send_signal(signal.SIGINT)
-        assert waiting.process.wait(60) == 128 + signal.SIGINT
+    with pool_holder(str(road.home / "dagster"), 600) as (holder, _):
+        wait_for(lambda: _is_at_a_step(road, holder), 90, "the slot is taken")
+        with _demo(road) as waiting:
+            told = f"latent_shards waits for the pool accelerator: run {holder[:8]} is at hold"
+            wait_for(lambda: told in waiting.text, 120, "the terminal says what it waits for")
+            waiting.process.send_signal(signal.SIGINT)
+            assert waiting.process.wait(60) == 128 + signal.SIGINT
         assert _last_run(road).status == dg.DagsterRunStatus.CANCELED
 
 

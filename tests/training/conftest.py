@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from exvideo.training.distributed import Ranks, join_ranks
-from exvideo.training.launcher import free_port
+from exvideo.training.launch import free_port
 
 
 @pytest.fixture(autouse=True)

@@ -97,6 +97,12 @@ class StageRun:
             ),
         )
 
+    def change(self, setting: str, to: str) -> None:
+        """Edit the preset's file."""
+        text = self.preset_file.read_text()
+        assert setting in text
+        self.preset_file.write_text(text.replace(setting, to))
+
     @property
     def preset(self) -> Preset:
         return load_preset(str(self.preset_file))

@@ -14,9 +14,10 @@ from tests.training.tiny import MadeClips, training_config
 CPU = torch.device("cpu")
 
 
-def step_indices(ranks: int, batch_size: int, accumulate: int, first_step: int = 0) -> list[set]:
-    """The samples of each step, over all ranks and micro-batches."""
-    config = training_config(steps=5, batch_size=batch_size, accumulate=accumulate)
+def step_indices(ranks: int, micro_batch_size: int, first_step: int = 0) -> list[set]:
+    """The samples of each step of 8, over all ranks and micro-batches."""
+    config = training_config(steps=5, batch_size=8, ranks=ranks, micro_batch_size=micro_batch_size)
+    accumulate = config.accumulate
     shares = [list(sample_indices(config, Ranks(r, ranks, CPU), first_step)) for r in range(ranks)]
     steps = range(len(shares[0]) // accumulate)
     return [
@@ -32,12 +33,12 @@ def step_indices(ranks: int, batch_size: int, accumulate: int, first_step: int =
 
 def test_a_step_has_the_same_samples_however_its_batch_is_shared_out() -> None:
     expected = [set(range(8 * step, 8 * step + 8)) for step in range(5)]
-    for ranks, batch_size, accumulate in [(1, 8, 1), (4, 2, 1), (2, 2, 2), (1, 1, 8)]:
-        assert step_indices(ranks, batch_size, accumulate) == expected
+    for ranks, micro_batch_size in [(1, 8), (4, 2), (2, 2), (1, 1)]:
+        assert step_indices(ranks, micro_batch_size) == expected
 
 
 def test_a_resumed_job_takes_up_the_sequence_where_it_was() -> None:
-    assert step_indices(2, 2, 2, first_step=3) == step_indices(2, 2, 2)[3:]
+    assert step_indices(2, 2, first_step=3) == step_indices(2, 2)[3:]
 
 
 def test_loader_workers_change_nothing_and_outlive_a_stop() -> None:

@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
+from exvideo.supervisor import GRACE_S
 from exvideo.tracking import embedded_store
 from tests.training.stage import StageRun
 from tests.training.tiny import NUM_FRAMES
@@ -41,6 +42,12 @@ def until_step(stage: StageRun, step: int) -> None:
     raise TimeoutError(f"step {step} was not reached")
 
 
+def saved_step(stage: StageRun) -> int:
+    """The newest whole checkpoint's."""
+    newest = max(stage.root.rglob("step-*/manifest.json"))
+    return json.loads(newest.read_text())["position"]["step"]
+
+
 def mlflow_run(stage: StageRun):
     client = MlflowClient(embedded_store(stage.preset).tracking_uri)
     experiment = client.get_experiment_by_name(stage.preset.tracking.experiment)
@@ -63,23 +70,40 @@ def comparable(stage: StageRun) -> list[dict]:
     return [{k: v for k, v in row.items() if k not in timed} for row in stage.rows()]
 
 
-def test_a_job_on_two_ranks_survives_a_sigterm_as_if_it_had_not_been(tmp_path: Path) -> None:
-    settings = {"ranks": 2, "steps": STEPS, "log_every": 1, "validate_every": STEPS}
-    stopped = StageRun(tmp_path / "stopped", **settings)
+SETTINGS = {
+    "ranks": 2,
+    "micro_batch_size": 1,
+    "steps": STEPS,
+    "log_every": 1,
+    "validate_every": STEPS,
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> StageRun:
+    """A job on two ranks that nothing has interrupted."""
+    stage = StageRun(tmp_path_factory.mktemp("whole") / "root", **SETTINGS)
+    finished(stage)
+    return stage
+
+
+def test_a_job_on_two_ranks_survives_a_sigterm_as_if_it_had_not_been(
+    tmp_path: Path, whole: StageRun
+) -> None:
+    stopped = StageRun(tmp_path / "stopped", **SETTINGS)
     process = stopped.start(DAGSTER_RUN_ID="first", EXVIDEO_DAGSTER_URL="http://127.0.0.1:3000")
     until_step(stopped, 3)
     assert len([p for p in of_job(stopped.root) if "pipelines.train_rank" in p.cmdline()]) >= 2
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    assert time.monotonic() - asked < 15
+    assert time.monotonic() - asked < GRACE_S
     assert process.returncode == 128 + signal.SIGTERM
     assert of_job(stopped.root) == []
     client, run = mlflow_run(stopped)
     assert run.info.status == "KILLED"
     assert run.data.tags["dagster/run_url"] == "http://127.0.0.1:3000/runs/first"
-    position = json.loads(next((stopped.root).rglob("position.json")).read_text())
-    assert 3 <= position["step"] < STEPS
+    assert 3 <= saved_step(stopped) < STEPS
 
     finished(stopped)
     client, again = mlflow_run(stopped)
@@ -90,8 +114,6 @@ def test_a_job_on_two_ranks_survives_a_sigterm_as_if_it_had_not_been(tmp_path: P
     assert again.inputs.dataset_inputs[0].dataset.profile is not None
     assert again.data.params["training.steps"] == str(STEPS)
 
-    whole = StageRun(tmp_path / "whole", **settings)
-    finished(whole)
     assert comparable(stopped) == comparable(whole)
     assert stopped.receipt.digest == whole.receipt.digest
     one, other = load_file(stopped.output("extension")), load_file(whole.output("extension"))
@@ -100,12 +122,33 @@ def test_a_job_on_two_ranks_survives_a_sigterm_as_if_it_had_not_been(tmp_path: P
         assert whole.output(file).stat().st_size > 0
 
 
+def test_a_killed_job_goes_on_with_another_number_of_ranks(tmp_path: Path, whole: StageRun) -> None:
+    """The same clips and noise a step, and the same losses but for rounding."""
+    killed = StageRun(tmp_path / "killed", **SETTINGS)
+    process = killed.start()
+    until_step(killed, 5)
+    for it in of_job(killed.root):
+        it.kill()
+    process.communicate(timeout=60)
+    step = saved_step(killed)
+    assert 2 <= step < STEPS
+
+    killed.change("ranks: 2", "ranks: 1")
+    killed.change("zero_stage: 2", "zero_stage: 1")
+    printed = finished(killed)
+    assert f"step {STEPS}: validation loss" in printed
+    _, run = mlflow_run(killed)
+    assert run.data.params["training.ranks"] == "2"
+    assert run.data.tags["changed/training.ranks"] == "1"
+    figures = ("loss", "validation_loss", "validation_loss_raw")
+    for one, other in zip(killed.rows(), whole.rows(), strict=True):
+        shared = {name: other[name] for name in figures if name in other}
+        assert {name: one[name] for name in shared} == pytest.approx(shared, rel=1e-5)
+
+
 def test_a_refusal_by_the_ranks_is_said_plainly_and_fails_the_run(tmp_path: Path) -> None:
     stage = StageRun(tmp_path / "root")
-    longer = stage.preset_file.read_text().replace(
-        f"num_frames: {NUM_FRAMES}", f"num_frames: {NUM_FRAMES + 1}"
-    )
-    stage.preset_file.write_text(longer)
+    stage.change(f"num_frames: {NUM_FRAMES}", f"num_frames: {NUM_FRAMES + 1}")
     process = stage.start()
     printed = process.communicate(timeout=PATIENCE_S)[0].decode()
     assert process.returncode == 2

@@ -49,6 +49,7 @@ def training_config(**changes: Any) -> TrainingConfig:
         "steps": 6,
         "ranks": 1,
         "batch_size": 2,
+        "micro_batch_size": 2,
         "learning_rate": 1e-3,
         "warmup_steps": 1,
         "weight_decay": 0.01,

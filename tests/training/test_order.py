@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from exvideo.latents.order import clip_index, epoch_order
+from exvideo.training.samples import clip_index, epoch_order
 
 
 def test_an_epoch_shows_every_clip_once():
