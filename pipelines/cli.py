@@ -7,7 +7,7 @@ from importlib import import_module
 
 STAGES = ("source_videos", "clips", "latent_shards", "post_tuned_model", "evaluation_grid")
 
-COMMANDS = ("demo", "up", "run", "generate", "config", "presets")
+COMMANDS = ("demo", "up", "run", "generate", "dry-run", "config", "presets")
 
 USAGE = f"""usage: exvideo COMMAND [--preset NAME] [--set KEY=VALUE ...]
 
@@ -15,6 +15,7 @@ USAGE = f"""usage: exvideo COMMAND [--preset NAME] [--set KEY=VALUE ...]
   up          the Dagster and MLflow UIs, until Ctrl-C
   run STAGE   one stage: {", ".join(STAGES)}
   generate    a clip from a picture, or from a text, with a post-tuned model
+  dry-run     memory, arithmetic and hours of a post-tuning, before anything starts
   config      a preset as it runs (render), checked (validate), or its keys (schema)
   presets     the names of the shipped presets
 
@@ -38,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(*shipped_presets(), sep="\n")
         return 0
     if command in COMMANDS:
-        program: Callable[[Sequence[str]], int] = import_module(f"pipelines.{command}").main
+        program: Callable[[Sequence[str]], int] = import_module(
+            f"pipelines.{command.replace('-', '_')}"
+        ).main
         return program(arguments)
     near = _near(command, COMMANDS) or _near(command, STAGES, "run ")
     print(f"exvideo: there is no command {command!r}{near}\n\n{USAGE}", file=sys.stderr)

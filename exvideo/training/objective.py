@@ -17,6 +17,9 @@ from exvideo.config import SigmaConfig
 SIGMA_RANGE = (0.002, 700.0)
 """What the sampler visits; the log-normal's tails beyond it are clamped."""
 
+LEVELS = 4
+"""Quarters of the noise distribution, by which losses are told apart."""
+
 _GOLDEN_RATIO = (1 + 5**0.5) / 2
 
 
@@ -46,6 +49,18 @@ def v_target(latents: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
 def sigma_at(quantile: Tensor, config: SigmaConfig) -> Tensor:
     """The noise distribution's quantile function: (0, 1) to sigma."""
     return (config.mean + config.std * torch.special.ndtri(quantile)).exp().clamp(*SIGMA_RANGE)
+
+
+def level_of(sigma: Tensor, config: SigmaConfig) -> Tensor:
+    """The quarter of the noise distribution that each sigma lies in, 0 to 3; int64."""
+    quantile = torch.special.ndtr((sigma.log() - config.mean) / config.std)
+    return (quantile * LEVELS).long().clamp(0, LEVELS - 1)
+
+
+def level_sigmas(config: SigmaConfig) -> list[float]:
+    """The noise level in the middle of each quarter."""
+    middles = (torch.arange(LEVELS, dtype=torch.float64) + 0.5) / LEVELS
+    return sigma_at(middles, config).tolist()
 
 
 def noise_quantile(seed: int, index: int) -> float:

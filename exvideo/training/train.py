@@ -4,13 +4,14 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from upath import UPath
 
 from exvideo.config import TrainingConfig
@@ -31,9 +32,11 @@ from exvideo.progress import Progress
 from exvideo.training.checkpoints import CheckpointWriter, newest_checkpoint
 from exvideo.training.distributed import Ranks, join_ranks
 from exvideo.training.engine import deepspeed_config, start_engine
+from exvideo.training.gpus import peak_tflops
 from exvideo.training.job import TrainingJob
 from exvideo.training.metrics import MetricsLog, Row
-from exvideo.training.objective import Batch, v_loss
+from exvideo.training.non_finite import first_non_finite, non_finite_inputs
+from exvideo.training.objective import LEVELS, Batch, level_of, level_sigmas, v_loss
 from exvideo.training.partitions import Engine, compute_with, gathered, whole_tensors
 from exvideo.training.rank_progress import STEPS, RankProgress
 from exvideo.training.samples import training_batches
@@ -122,6 +125,12 @@ class Trainer:
         self._saved = self.position.step if checkpoint is not None else None
         self.log = MetricsLog(job.metrics, self.position.step, writes=ranks.first)
         self._durations: list[float] = []
+        self._waited = 0.0
+        self._flops: float | None = None
+        self._non_finite: str | None = None
+        on_gpu = ranks.device.type == "cuda"
+        peak = peak_tflops(torch.cuda.get_device_name(ranks.device)) if on_gpu else None
+        self._peak = peak or math.nan
 
     @property
     def position(self) -> Position:
@@ -159,24 +168,50 @@ class Trainer:
         rate = learning_rate(self.config, position.updates)
         for group in self.engine.basic_optimizer.param_groups:
             group["lr"] = rate
-        loss = torch.zeros((), device=self.ranks.device)
+        sums = torch.zeros(1 + 2 * LEVELS, device=self.ranks.device)
         for _ in range(self.config.accumulate):
-            micro_loss = v_loss(self.engine, next(batches)).mean()
-            self.engine.backward(micro_loss)
+            asked = time.monotonic()
+            batch = next(batches)
+            self._waited += time.monotonic() - asked
+            with self._counted(), self._watched(batch):
+                losses = v_loss(self.engine, batch)
+                self.engine.backward(losses.mean())
             self.engine.step()
-            loss += micro_loss.detach() / self.config.accumulate
+            sums += _summed(losses.detach(), level_of(batch.sigma, self.config.sigma))
         position.step += 1
-        total, stopping = self.ranks.total(loss.item(), stop())
+        stopping, loss, *by_level = self.ranks.total(stop(), *sums.tolist())
         # DeepSpeed skips an update whose gradients are not finite on any rank.
         if self.engine.was_step_applied():
             self.state.ema.update()
             position.skipped_in_a_row = 0
-            position.losses.append(total / self.ranks.count)
+            position.losses.append(loss / self.config.batch_size)
+            add(position.level_losses, by_level[:LEVELS])
+            add(position.level_samples, by_level[LEVELS:])
         else:
             position.skipped += 1
             position.skipped_in_a_row += 1
         self._durations.append(time.monotonic() - started)
         return bool(stopping)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count the first micro-batch's floating point operations; all others have as many."""
+        if self._flops is not None:
+            yield
+            return
+        with FlopCounterMode(display=False) as counter:
+            yield
+        self._flops = counter.get_total_flops() * self.config.accumulate
+
+    @contextmanager
+    def _watched(self, batch: Batch) -> Iterator[None]:
+        """Look at every layer where the next bad step would be one too many."""
+        if self.position.skipped_in_a_row < MAX_SKIPPED_IN_A_ROW - 1:
+            yield
+            return
+        with first_non_finite(self.engine.module) as found:
+            yield
+        self._non_finite = non_finite_inputs(batch) or found.place
 
     def _record(self, stopping: bool) -> None:
         """All that is written after a step: rows, the middle snapshot, checkpoints."""
@@ -184,13 +219,15 @@ class Trainer:
         if self.position.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
             raise InputError(
                 f"the gradients of {MAX_SKIPPED_IN_A_ROW} steps in a row, up to step {step}, were "
-                f"not finite: lower training.learning_rate ({self.config.learning_rate:g}), or "
-                f"look for bad values in {self.job.latents}"
+                f"not finite; first of all {self._non_finite or 'on another rank'}: lower "
+                f"training.learning_rate ({self.config.learning_rate:g}), or look for bad values "
+                f"in {self.job.latents}"
             )
         if step % self.config.log_every == 0 or last:
             self.log.write(self._row())
-            self.position.losses.clear()
+            self.position.forget_losses()
             self._durations.clear()
+            self._waited = 0.0
         self._export_middle()
         if stopping:
             raise Interrupted
@@ -203,13 +240,26 @@ class Trainer:
             "loss": mean(self.position.losses),
             "learning_rate": learning_rate(self.config, max(self.position.updates - 1, 0)),
             "grad_norm": float(self.engine.get_global_grad_norm() or math.nan),
+            **self._level_losses(),
             "seconds_per_step": seconds,
+            "waiting_for_data": self._waited / sum(self._durations),
+            "tflops": (self._flops or math.nan) / seconds / 1e12,
+            "share_of_peak": (self._flops or math.nan) / seconds / 1e12 / self._peak,
             "clips_per_second": self.config.batch_size / seconds,
             "memory_gb": memory_gb(self.ranks.device),
             "skipped_steps": float(self.position.skipped),
         }
         finite = {name: value for name, value in figures.items() if math.isfinite(value)}
         return {"step": self.position.step, **finite}
+
+    def _level_losses(self) -> dict[str, float]:
+        sums, samples = self.position.level_losses, self.position.level_samples
+        return {
+            f"loss_sigma_{sigma:.2g}": total / count if count else math.nan
+            for sigma, total, count in zip(
+                level_sigmas(self.config.sigma), sums, samples, strict=True
+            )
+        }
 
     def _validate(self, stop: Stop) -> None:
         """Score the average, which is what is published, and the weights themselves beside it."""
@@ -280,6 +330,19 @@ class Trainer:
 def learning_rate(config: TrainingConfig, updates: int) -> float:
     """After so many updates: a linear warm-up, then constant."""
     return config.learning_rate * min(1.0, (updates + 1) / max(config.warmup_steps, 1))
+
+
+def add(sums: list[float], more: Sequence[float]) -> None:
+    """Add to each sum in place."""
+    sums[:] = [one + other for one, other in zip(sums, more, strict=True)]
+
+
+def _summed(losses: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+    """The samples' total loss, their loss by level and their number by level: [1 + 2 LEVELS]."""
+    by_level = losses.new_zeros(2, LEVELS)
+    by_level[0].index_add_(0, levels, losses)
+    by_level[1].index_add_(0, levels, torch.ones_like(losses))
+    return torch.cat([losses.sum()[None], by_level.flatten()])
 
 
 def mean(values: list[float]) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict
 
 from exvideo.training.ema import Ema
+from exvideo.training.objective import LEVELS
 from exvideo.training.partitions import (
     Engine,
     Slice,
@@ -28,6 +29,14 @@ class Position(BaseModel):
     skipped_in_a_row: int = 0
     losses: list[float] = []
     """Of the applied steps since the last logged row."""
+    level_losses: list[float] = [0.0] * LEVELS
+    """Their samples' losses, summed by the quarter of the noise distribution."""
+    level_samples: list[float] = [0.0] * LEVELS
+
+    def forget_losses(self) -> None:
+        """A row has been logged."""
+        self.losses = []
+        self.level_losses, self.level_samples = [0.0] * LEVELS, [0.0] * LEVELS
 
     @property
     def updates(self) -> int:

@@ -9,11 +9,16 @@ from exvideo.config import TrainingConfig
 from exvideo.progress import Progress
 from exvideo.training.distributed import Ranks
 from exvideo.training.engine import Engine
-from exvideo.training.objective import Batch, Draw, draw, make_batch, sigma_at, v_loss
+from exvideo.training.objective import (
+    LEVELS,
+    Batch,
+    Draw,
+    draw,
+    level_sigmas,
+    make_batch,
+    v_loss,
+)
 from exvideo.training.samples import Clip, Clips
-
-QUANTILES = (0.125, 0.375, 0.625, 0.875)
-"""Of the noise distribution: the midpoints of its quarters."""
 
 
 class Interrupted(Exception):  # noqa: N818 (no fault: somebody asked)
@@ -34,8 +39,8 @@ def validation_loss(
 
     Raises `Interrupted` soon after `stop()` holds on any rank.
     """
-    sums = torch.zeros(len(QUANTILES), dtype=torch.float64)
-    counts = torch.zeros(len(QUANTILES), dtype=torch.float64)
+    sums = torch.zeros(LEVELS, dtype=torch.float64)
+    counts = torch.zeros(LEVELS, dtype=torch.float64)
     engine.eval()
     try:
         with torch.no_grad():
@@ -50,12 +55,11 @@ def validation_loss(
         engine.train()
     totals = torch.tensor(ranks.total(*sums, *counts)).view(2, -1)
     means = (totals[0] / totals[1]).tolist()
-    sigmas = sigma_at(torch.tensor(QUANTILES, dtype=torch.float64), config.sigma).tolist()
     return {
         "validation_loss": sum(means) / len(means),
         **{
             f"validation_loss_sigma_{sigma:.2g}": loss
-            for sigma, loss in zip(sigmas, means, strict=True)
+            for sigma, loss in zip(level_sigmas(config.sigma), means, strict=True)
         },
     }
 
@@ -70,9 +74,7 @@ def _batches(
     """
     used = _used(clips, config)
     samples = [
-        (clip * len(clips) // used, level)
-        for clip in range(used)
-        for level in range(len(QUANTILES))
+        (clip * len(clips) // used, level) for clip in range(used) for level in range(LEVELS)
     ]
     step = config.micro_batch_size * ranks.count
     for start in range(0, len(samples), step):
@@ -97,13 +99,13 @@ def _used(clips: Clips, config: TrainingConfig) -> int:
 def _count(clips: Clips, config: TrainingConfig, ranks: Ranks) -> int:
     """Batches a rank."""
     together = config.micro_batch_size * ranks.count
-    return math.ceil(_used(clips, config) * len(QUANTILES) / together)
+    return math.ceil(_used(clips, config) * LEVELS / together)
 
 
 def _fixed_draw(loaded: Clip, clip: int, level: int, config: TrainingConfig) -> Draw:
-    sigma = sigma_at(torch.tensor(QUANTILES[level], dtype=torch.float64), config.sigma)
+    sigma = level_sigmas(config.sigma)[level]
     shape = loaded["latents"].shape
     # Training's indices count up from zero and never come near these.
     noise = draw(config.seed, 2**63 + clip, shape, 1, config.sigma, 0.0).noise
     augmentation = clip % len(loaded["noise_aug_strengths"])
-    return Draw(float(sigma), augmentation, drop_condition=False, noise=noise)
+    return Draw(sigma, augmentation, drop_condition=False, noise=noise)

@@ -66,7 +66,13 @@ def of_job(root: Path) -> list[psutil.Process]:
 
 
 def comparable(stage: StageRun) -> list[dict]:
-    timed = ("seconds_per_step", "clips_per_second", "memory_gb")
+    timed = (
+        "seconds_per_step",
+        "clips_per_second",
+        "memory_gb",
+        "waiting_for_data",
+        "tflops",
+    )
     return [{k: v for k, v in row.items() if k not in timed} for row in stage.rows()]
 
 

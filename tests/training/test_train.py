@@ -52,7 +52,13 @@ def newest(job: TrainingJob) -> str:
 
 def comparable(path: Path) -> list[dict]:
     """Rows without what a clock or the machine decides."""
-    timed = ("seconds_per_step", "clips_per_second", "memory_gb")
+    timed = (
+        "seconds_per_step",
+        "clips_per_second",
+        "memory_gb",
+        "waiting_for_data",
+        "tflops",
+    )
     return [{k: v for k, v in row.items() if k not in timed} for row in read_metrics(path)]
 
 
