@@ -86,7 +86,7 @@ class SkippedLayerNorm(nn.LayerNorm):
 
 def configure_attention(
     unet: nn.Module,
-    kernel: AttentionKernel = "sdpa",
+    kernel: AttentionKernel | FlashAttention = "sdpa",
     *,
     one_token_shortcut: bool = True,
 ) -> None:
@@ -98,12 +98,13 @@ def configure_attention(
 
     Args:
         kernel: `sdpa` is torch's scaled dot product attention, which on a GPU takes its flash
-            kernel in half precision; `flash_attn` is the package of that name.
+            kernel in half precision; `flash_attn` is the package of that name, as is a
+            `FlashAttention` of one's own.
         one_token_shortcut: exact wherever the context is one token, as in SVD.
     """
-    if kernel not in KERNELS:
+    if isinstance(kernel, str) and kernel not in KERNELS:
         raise ValueError(f"kernel is {kernel!r}, expected one of {sorted(KERNELS)}.")
-    processor = KERNELS[kernel]()
+    processor: Any = KERNELS[kernel]() if isinstance(kernel, str) else kernel
     one_token: Any = OneTokenCrossAttention()
     for block in unet.modules():
         if not isinstance(block, BasicTransformerBlock | TemporalBasicTransformerBlock):

@@ -1,21 +1,20 @@
 """What a post-tuning takes, found with tensors that have a shape but no memory."""
 
-import gc
 import json
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from exvideo.config import Preset
+from exvideo.config import ModelConfig, Preset, TrainingConfig
 from exvideo.config.base_folder import UNET_CONFIG, VAE_CONFIG, known_folder
 from exvideo.errors import InputError
 from exvideo.models import (
@@ -24,6 +23,7 @@ from exvideo.models import (
     extend,
     trainable_parameters,
 )
+from exvideo.models.attention import FlashAttention
 
 FLOAT32, BFLOAT16 = 4, 2
 """Bytes."""
@@ -68,15 +68,15 @@ def step_budget(preset: Preset) -> Budget:
             f"model.base.path: the configuration of {preset.model.base.path} is not known here: "
             "name a local folder"
         )
-    half = training.precision != "float32"
     levels = len(json.loads((base / VAE_CONFIG).read_text())["block_out_channels"])
     shape = (clips.num_frames, clips.height >> (levels - 1), clips.width >> (levels - 1))
-    with FakeTensorMode():
-        unet = _unet(preset, json.loads((base / UNET_CONFIG).read_text()), half)
-        forward, whole, kept, working = _measured(unet, training.micro_batch_size, shape)
+    unet = _unet(base, preset.model, training, clips.num_frames)
+    inputs = _inputs(unet, training.micro_batch_size, shape)
+    forward, whole = _flops(unet, inputs)
+    kept, working = _memory(unet, inputs)
     parameters = sum(it.numel() for it in unet.parameters())
     trained = sum(it.numel() for it in trainable_parameters(unet).values())
-    size = BFLOAT16 if half else FLOAT32
+    size = FLOAT32 if training.precision == "float32" else BFLOAT16
     stage, ranks = training.zero_stage, training.ranks
     summed = FLOAT32 if training.accumulate > 1 else size
     bucket = min(50_000_000, trained)
@@ -95,40 +95,83 @@ def step_budget(preset: Preset) -> Budget:
     )
 
 
-def _unet(preset: Preset, config: dict[str, Any], half: bool) -> nn.Module:
-    # Fake parameters can't be cast afterwards.
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16 if half else torch.float32)
-    try:
+def step_flops(
+    base: Path, model: ModelConfig, training: TrainingConfig, latents: tuple[int, int, int]
+) -> float:
+    """A step's floating point operations on one rank, with what is computed again.
+
+    To count them in a real step would change its kernels, and so its rounding.
+
+    Args:
+        base: the folder of the base's configurations.
+        latents: frames, height and width of a clip's.
+    """
+    unet = _unet(base, model, training, latents[0])
+    _, whole = _flops(unet, _inputs(unet, training.micro_batch_size, latents))
+    return whole * training.accumulate
+
+
+def _unet(base: Path, model: ModelConfig, training: TrainingConfig, num_frames: int) -> Any:
+    """The extended U-Net on the meta device."""
+    config = json.loads((base / UNET_CONFIG).read_text())
+    with torch.device("meta"):
         unet: Any = UNetSpatioTemporalConditionModel.from_config(config)
-        extend(unet, preset.clips.num_frames, **preset.model.extension())
-    finally:
-        torch.set_default_dtype(default)
-    configure_attention(unet, "sdpa")
-    checkpoint_activations(unet, preset.training.activation_checkpointing)
+        unet.to("meta")  # the mixing factors are made on the CPU whatever the context says
+        extend(unet, num_frames, **model.extension())
+    # Not the model's own `to`, which keeps some parts in float32 for inference.
+    half = training.precision != "float32"
+    nn.Module.to(unet, torch.bfloat16 if half else torch.float32)
+    configure_attention(unet, _FlashOnMeta())
+    checkpoint_activations(unet, training.activation_checkpointing)
     return unet.train()
 
 
-def _measured(unet: Any, batch: int, shape: tuple[int, int, int]) -> tuple[float, float, int, int]:
-    """FLOPs of forward and of both passes; bytes kept, and bytes added to them at the peak."""
-    frames, height, width = shape
+class _FlashOnMeta(FlashAttention):
+    """The flash kernel's own shapes: on the meta device torch would take none of its kernels, and
+    keep the softmax that they all avoid.
+    """
+
+    def __init__(self) -> None:
+        self._attend = self._flash
+
+    @staticmethod
+    def _flash(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, deterministic: bool
+    ) -> torch.Tensor:
+        heads_first = (it.transpose(1, 2) for it in (query, key, value))
+        output, *_ = torch.ops.aten._scaled_dot_product_flash_attention(*heads_first)
+        return output.transpose(1, 2)
+
+
+def _inputs(unet: Any, batch: int, latents: tuple[int, int, int]) -> tuple[torch.Tensor, ...]:
+    frames, height, width = latents
     dtype = next(unet.parameters()).dtype
+    sizes = [(batch, frames, 8, height, width), (batch,)]
+    sizes += [(batch, 1, unet.config.cross_attention_dim), (batch, 3)]
+    return tuple(torch.empty(size, dtype=dtype, device="meta") for size in sizes)
 
-    def empty(*size: int) -> torch.Tensor:
-        return torch.empty(size, dtype=dtype)
 
-    context = empty(batch, 1, unet.config.cross_attention_dim)
-    inputs = (empty(batch, frames, 8, height, width), empty(batch), context, empty(batch, 3))
+def _flops(unet: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[float, float]:
+    """Floating point operations of the forward pass, and of both."""
+    with FlopCounterMode(display=False) as counter:
+        output = unet(*inputs).sample
+        forward = counter.get_total_flops()
+        output.float().square().mean().backward()
+    return forward, counter.get_total_flops()
+
+
+def _memory(unet: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[int, int]:
+    """Bytes kept by the forward pass, and what the backward pass adds to them at its peak."""
     for parameter in trainable_parameters(unet).values():
+        parameter.grad = None
         # ZeRO takes each gradient away as it comes; `Budget.gradients` counts them.
         parameter.register_post_accumulate_grad_hook(lambda it: setattr(it, "grad", None))
-    gc.freeze()  # the model and all modules need not be looked through each time
-    with FlopCounterMode(display=False) as flops, _LiveBytes() as live:
+    # Not together with the FLOPs: their counter holds on to what the modules put out.
+    with _LiveBytes() as live:
         output = unet(*inputs).sample
-        forward, kept = flops.get_total_flops(), live.now
+        kept = live.now
         output.float().square().mean().backward()
-    gc.unfreeze()
-    return forward, flops.get_total_flops(), kept, live.most - kept
+    return kept, live.most - kept
 
 
 class _LiveBytes(TorchDispatchMode):
@@ -155,9 +198,7 @@ class _LiveBytes(TorchDispatchMode):
             size = storage.nbytes()
             self._known[storage] = None
             self.now += size
-            if self.now > 1.01 * self.most:
-                gc.collect()  # tensors without memory are in no hurry to go
-                self.most = max(self.most, self.now)
+            self.most = max(self.most, self.now)
             weakref.finalize(storage, self._part, size)
 
     def _part(self, size: int) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import psutil
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from upath import UPath
 
 from exvideo.config import TrainingConfig
@@ -28,7 +27,9 @@ from exvideo.models import (
     load_unet,
     save_extension,
 )
+from exvideo.models.base import folder
 from exvideo.progress import Progress
+from exvideo.training.budget import step_flops
 from exvideo.training.checkpoints import CheckpointWriter, newest_checkpoint
 from exvideo.training.distributed import Ranks, join_ranks
 from exvideo.training.engine import deepspeed_config, start_engine
@@ -126,11 +127,16 @@ class Trainer:
         self.log = MetricsLog(job.metrics, self.position.step, writes=ranks.first)
         self._durations: list[float] = []
         self._waited = 0.0
-        self._flops: float | None = None
+        self._tflops = self._counted_flops() / 1e12
         self._non_finite: str | None = None
         on_gpu = ranks.device.type == "cuda"
         peak = peak_tflops(torch.cuda.get_device_name(ranks.device)) if on_gpu else None
         self._peak = peak or math.nan
+
+    def _counted_flops(self) -> float:
+        frames, _, height, width = self.clips[0]["latents"].shape
+        base = folder(self.job.model.base)
+        return step_flops(base, self.job.model, self.config, (frames, height, width))
 
     @property
     def position(self) -> Position:
@@ -173,7 +179,7 @@ class Trainer:
             asked = time.monotonic()
             batch = next(batches)
             self._waited += time.monotonic() - asked
-            with self._counted(), self._watched(batch):
+            with self._watched(batch):
                 losses = v_loss(self.engine, batch)
                 self.engine.backward(losses.mean())
             self.engine.step()
@@ -192,16 +198,6 @@ class Trainer:
             position.skipped_in_a_row += 1
         self._durations.append(time.monotonic() - started)
         return bool(stopping)
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count the first micro-batch's floating point operations; all others have as many."""
-        if self._flops is not None:
-            yield
-            return
-        with FlopCounterMode(display=False) as counter:
-            yield
-        self._flops = counter.get_total_flops() * self.config.accumulate
 
     @contextmanager
     def _watched(self, batch: Batch) -> Iterator[None]:
@@ -243,8 +239,8 @@ class Trainer:
             **self._level_losses(),
             "seconds_per_step": seconds,
             "waiting_for_data": self._waited / sum(self._durations),
-            "tflops": (self._flops or math.nan) / seconds / 1e12,
-            "share_of_peak": (self._flops or math.nan) / seconds / 1e12 / self._peak,
+            "tflops_per_second": self._tflops / seconds,
+            "share_of_peak": self._tflops / seconds / self._peak,
             "clips_per_second": self.config.batch_size / seconds,
             "memory_gb": memory_gb(self.ranks.device),
             "skipped_steps": float(self.position.skipped),
@@ -271,7 +267,15 @@ class Trainer:
         figures = self._validation_loss(stop)
         compute_with(self.engine, self.state.weights)
         raw = self._validation_loss(stop) if self.position.updates else figures
-        self.log.write({"step": step, **figures, "validation_loss_raw": raw["validation_loss"]})
+        if not math.isfinite(figures["validation_loss"]):
+            raise InputError(
+                f"the validation loss at step {step} is not finite: look for bad values in the "
+                f"weights of {self.job.model.base.path}, or in the held-out clips of "
+                f"{self.job.latents}"
+            )
+        if math.isfinite(raw["validation_loss"]):
+            figures["validation_loss_raw"] = raw["validation_loss"]
+        self.log.write({"step": step, **figures})
 
     def _validation_loss(self, stop: Stop) -> dict[str, float]:
         return validation_loss(

@@ -54,6 +54,8 @@ class TrainState:
         self.weights = weight_slices(engine)
         self.ema = Ema(self.weights, ema_decay)
         self.position = Position()
+        # At stage 0 DeepSpeed has made a step of its own, with gradients of zero.
+        set_updates(engine, 0)
 
     def slices(self) -> Mapping[str, list[Slice]]:
         """This rank's share of every kind of tensor; writing to them changes the training."""

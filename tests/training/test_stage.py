@@ -71,7 +71,7 @@ def comparable(stage: StageRun) -> list[dict]:
         "clips_per_second",
         "memory_gb",
         "waiting_for_data",
-        "tflops",
+        "tflops_per_second",
     )
     return [{k: v for k, v in row.items() if k not in timed} for row in stage.rows()]
 

@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def comparable(path: Path) -> list[dict]:
         "clips_per_second",
         "memory_gb",
         "waiting_for_data",
-        "tflops",
+        "tflops_per_second",
     )
     return [{k: v for k, v in row.items() if k not in timed} for row in read_metrics(path)]
 
@@ -197,7 +198,7 @@ def test_a_step_with_bad_values_is_skipped_and_counted(
     tmp_path: Path, ranks: Ranks, zero_stage: int, precision: str
 ) -> None:
     settings = {"zero_stage": zero_stage, "precision": precision, "steps": 5, "log_every": 5}
-    job = training_job(tmp_path, batch_size=1, **settings)
+    job = training_job(tmp_path, batch_size=1, micro_batch_size=1, **settings)
     clips = MadeClips(5)
     clips.clips[2]["latents"][0, 0, 0, 0] = math.nan
     assert trainer(job, ranks, clips).run()
@@ -211,8 +212,50 @@ def test_many_bad_steps_in_a_row_end_the_job(tmp_path: Path, ranks: Ranks) -> No
     job = training_job(tmp_path, steps=9)
     clips = MadeClips(1)
     clips.clips[0]["latents"].fill_(math.inf)
-    with pytest.raises(InputError, match=r"5 steps in a row.*learning_rate"):
+    with pytest.raises(InputError, match=r"5 steps in a row.*the batch's latents.*learning_rate"):
         trainer(job, ranks, clips).run()
+
+
+def _spoil_outputs(unet: torch.nn.Module) -> None:
+    unet.get_submodule("conv_out").register_forward_hook(
+        lambda _module, _inputs, output: output * (math.nan if output.requires_grad else 1)
+    )
+
+
+def _spoil_gradients(unet: torch.nn.Module) -> None:
+    def spoil(_module: torch.nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        if output.requires_grad:  # a validation's does not
+            output.register_hook(lambda gradient: gradient * math.inf)
+
+    unet.get_submodule("conv_out").register_forward_hook(spoil)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "place"),
+    [
+        (_spoil_outputs, "first of all the output of conv_out"),
+        (_spoil_gradients, "first of all the gradient of what conv_out puts out"),
+    ],
+)
+def test_the_layer_where_bad_values_begin_is_named(
+    tmp_path: Path, ranks: Ranks, spoil: Callable[[torch.nn.Module], None], place: str
+) -> None:
+    job = training_job(tmp_path, steps=9)
+    unet = load_extended_unet(job)
+    spoil(unet)
+    training = Trainer(job, ranks, unet, MadeClips(5), MadeClips(2), Silent())
+    with pytest.raises(InputError, match=place):
+        training.run()
+
+
+def test_weights_that_are_not_finite_end_the_job_at_its_first_validation(
+    tmp_path: Path, ranks: Ranks
+) -> None:
+    job = training_job(tmp_path)
+    unet = load_extended_unet(job)
+    unet.get_submodule("conv_in").weight.data[0] = math.nan
+    with pytest.raises(InputError, match="validation loss at step 0 is not finite"):
+        Trainer(job, ranks, unet, MadeClips(5), MadeClips(2), Silent()).run()
 
 
 def test_plain_float32_without_zero_is_refused(tmp_path: Path, ranks: Ranks) -> None:
