@@ -130,7 +130,8 @@ def test_flash_attn_agrees_with_sdpa(unet):
 def test_the_flash_processor_computes_attention(unet, monkeypatch):
     """Its own arithmetic, over a stand-in for the package's one function."""
 
-    def flash_attn_func(q, k, v):
+    def flash_attn_func(q, k, v, *, deterministic):
+        assert deterministic
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
         scores = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
         return (scores @ v).transpose(1, 2)
