@@ -2,6 +2,7 @@
 
 import json
 import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ def _memory(unet: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[int, int]:
         # ZeRO takes each gradient away as it comes; `Budget.gradients` counts them.
         parameter.register_post_accumulate_grad_hook(lambda it: setattr(it, "grad", None))
     # Not together with the FLOPs: their counter holds on to what the modules put out.
-    with _LiveBytes() as live:
+    with _LiveBytes(besides=unet.parameters()) as live:
         output = unet(*inputs).sample
         kept = live.now
         output.float().square().mean().backward()
@@ -175,15 +176,17 @@ def _memory(unet: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[int, int]:
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Counts the memory of the tensors that were made within it and still live.
+    """Counts the memory of tensors that live, `besides` some.
 
     torch's `MemTracker` does as much and more, but not for models with frozen parameters.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, besides: Iterable[torch.Tensor]) -> None:
         super().__init__()
         self.now = self.most = 0
         self._known = WeakIdKeyDictionary()
+        for tensor in besides:
+            self._known[tensor.untyped_storage()] = None
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
