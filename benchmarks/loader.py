@@ -25,7 +25,13 @@ from exvideo.latents.shard_index import ShardIndex, read_index, read_range
 SHAPES = TensorShapes(latents=(128, 4, 64, 64), image_embeds=(1024,), cond_latents=(4, 4, 64, 64))
 """A clip of 128 frames of 512x512 by SVD's encoders: a row of 4.3 MB."""
 
-ENCODING = Encoding(base_id="noise", dtype="float32", frames_per_batch=8, noise_augmentations=4)
+ENCODING = Encoding(
+    base_id="noise",
+    preprocessing="made",
+    dtype="float32",
+    frames_per_batch=8,
+    noise_augmentations=4,
+)
 
 
 def main() -> None:
@@ -86,7 +92,9 @@ def _write(folder: Path, rows: int) -> LatentManifest:
         LatentClip(clip_id=f"{row:016x}", split="train", fps=24, motion_bucket_id=127)
         for row in range(rows)
     ]
-    with open_shard(UPath(folder), "shard-0", arrow_schema(SHAPES, {})) as writer:
+    with open_shard(
+        UPath(folder), "shard-0", arrow_schema(SHAPES, {"encoding": ENCODING.model_dump()})
+    ) as writer:
         for number, clip in enumerate(clips):
             row = LatentRow(
                 clip_id=clip.clip_id,

@@ -7,17 +7,20 @@ from importlib import import_module
 
 STAGES = ("source_videos", "clips", "latent_shards", "post_tuned_model", "evaluation_grid")
 
-COMMANDS = ("demo", "up", "run", "generate", "dry-run", "config", "presets")
+COMMANDS = ("demo", "up", "run", "generate", "dry-run", "verify", "show", "config", "presets")
 
-USAGE = f"""usage: exvideo COMMAND [--preset NAME] [--set KEY=VALUE ...]
+USAGE = """usage: exvideo COMMAND [--preset NAME] [--set KEY=VALUE ...]
 
-  demo        the whole road from videos to the evaluation grid, run by Dagster
-  up          the Dagster and MLflow UIs, until Ctrl-C
-  run STAGE   one stage: {", ".join(STAGES)}
-  generate    a clip from a picture, or from a text, with a post-tuned model
-  dry-run     memory, arithmetic and hours of a post-tuning, before anything starts
-  config      a preset as it runs (render), checked (validate), or its keys (schema)
-  presets     the names of the shipped presets
+  demo            the whole road from videos to the evaluation grid, run by Dagster
+  up              the Dagster and MLflow UIs, until Ctrl-C
+  run STAGE       one stage: source_videos, clips, latent_shards, post_tuned_model or
+                  evaluation_grid
+  generate        a clip from a picture, or from a text, with a post-tuned model
+  dry-run         memory, arithmetic and hours of a post-tuning, before anything starts
+  verify latents  every row of the latent shards, read back; --repair mends them
+  show latents    one of them as a picture, below its source's frames
+  config          a preset as it runs (render), checked (validate), or its keys (schema)
+  presets         the names of the shipped presets
 
 Everything is written below EXVIDEO_HOME, a folder or a URL, by default `outputs` in the folder
 where the command is given: each stage to PRESET/STAGE, beside them Dagster's and MLflow's state.

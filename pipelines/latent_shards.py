@@ -4,13 +4,13 @@ python -m pipelines.latent_shards --preset tiny --set latents.workers=4
 """
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exvideo.config import Preset, shipped
+from exvideo.config import Preset
 from exvideo.config.base_folder import frame_unit_of
 from exvideo.errors import InputError
-from exvideo.receipt import Figure, digest_of
+from exvideo.receipt import Figure
+from pipelines.base_digest import base_digest
 from pipelines.stage import Job, Outcome, Stage, main
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def run(job: Job) -> Outcome:
 
 def _encoding(job: Job) -> "Encoding":
     """How rows are encoded; under `precision: auto` as the rows that are there already."""
+    from exvideo.latents.encode import preprocessing_id
     from exvideo.latents.manifest import Encoding
     from exvideo.latents.shard import finished_shards
     from exvideo.latents.workers import choose_workers_precision
@@ -71,6 +72,7 @@ def _encoding(job: Job) -> "Encoding":
     settings = job.preset.latents
     encoding = Encoding(
         base_id=base_id(job.preset.model.base, ENCODERS),
+        preprocessing=preprocessing_id(job.preset.model.base),
         dtype="float32",
         frames_per_batch=settings.frames_per_batch,
         noise_augmentations=settings.noise_augmentations,
@@ -97,14 +99,8 @@ def sections(preset: Preset) -> Any:
 
 
 def fingerprint(preset: Preset) -> str:
-    """The files of a local base model's encoders; a hub repository has its revision."""
-    base = Path(shipped(preset.model.base.path)).expanduser()
-    files = sorted(
-        file
-        for part in ("vae", "image_encoder", "feature_extractor")
-        for file in (base / part).glob("*")
-    )
-    return digest_of([(str(it), it.stat().st_size, it.stat().st_mtime_ns) for it in files])
+    """The files of a local base model's encoders."""
+    return base_digest(preset, ("vae", "image_encoder", "feature_extractor"))
 
 
 def _figures(manifest: Any, written: int) -> dict[str, Figure]:
@@ -125,7 +121,7 @@ def _figures(manifest: Any, written: int) -> dict[str, Figure]:
 
 STAGE = Stage(
     name="latent_shards",
-    version=2,
+    version=3,
     inputs=("source_videos", "clips"),
     sections=sections,
     run=run,

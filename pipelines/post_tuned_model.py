@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exvideo.config import Precision, Preset, shipped
+from exvideo.config import Precision, Preset
 from exvideo.config.machine import training_faults
 from exvideo.errors import InputError
-from exvideo.receipt import Figure, digest_of
+from exvideo.receipt import Figure
+from pipelines.base_digest import base_digest
 from pipelines.stage import Job, Outcome, Stage, main
 
 if TYPE_CHECKING:
@@ -59,9 +60,8 @@ def work(preset: Preset) -> list[Any]:
 
 
 def fingerprint(preset: Preset) -> str:
-    """The files of a local base model's U-Net; a hub repository has its revision."""
-    files = sorted((Path(shipped(preset.model.base.path)).expanduser() / "unet").glob("*"))
-    return digest_of([(str(it), it.stat().st_size, it.stat().st_mtime_ns) for it in files])
+    """The files of a local base model's U-Net."""
+    return base_digest(preset, ("unet",))
 
 
 def run(job: Job) -> Outcome:

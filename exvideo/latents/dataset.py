@@ -46,6 +46,7 @@ class LatentClips(Dataset[LatentSample]):
         self._folder = str(folder)
         self._storage_options = dict(folder.storage_options)
         self._shards = manifest.shards
+        self._encoding = manifest.encoding.model_dump()
         rows = {
             clip_id: (shard, row)
             for shard, described in enumerate(manifest.shards)
@@ -98,9 +99,17 @@ class LatentClips(Dataset[LatentSample]):
         if shard not in self._indexes:
             described = self._shards[shard]
             try:
-                index = read_index(read_range(path, *described.footer_range()))
+                footer = read_range(path, *described.footer_range())
+                if google_crc32c.value(footer) != described.footer_crc32c:
+                    raise CorruptRowError("the checksum of its footer differs")
+                index = read_index(footer)
             except CorruptRowError as error:
                 raise CorruptRowError(f"not the shard that the manifest lists: {error}") from error
+            if index.described["encoding"] != self._encoding:
+                raise CorruptRowError(
+                    f"the shard was encoded with {index.described['encoding']}, the manifest lists "
+                    f"{self._encoding}"
+                )
             for held, listed in zip(index.clip_ids, described.clip_ids, strict=True):
                 if held != listed:
                     raise CorruptRowError(f"the shard holds clip {held}, not {listed}")

@@ -1,6 +1,7 @@
 """From a clip's frames to its latent row: VAE means, CLIP embedding, noised first frames."""
 
 import hashlib
+import json
 import logging
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,9 +17,20 @@ from exvideo.config import BaseModelConfig
 from exvideo.latents.manifest import Encoding
 from exvideo.latents.schema import DTYPE, LatentRow, TensorShapes
 from exvideo.models import load_image_encoder, load_vae
+from exvideo.models.base import folder
+from exvideo.receipt import digest_of
 
 NOISE_AUG_MEAN, NOISE_AUG_STD = -3.0, 0.5
 """ln(strength) ~ N(mean, std^2): SVD's noise on the conditioning frame."""
+
+PREPROCESSING = 1
+"""Raised by hand where frames become the encoders' input in another way."""
+
+CONFIGURATIONS = (
+    "vae/config.json",
+    "image_encoder/config.json",
+    "feature_extractor/preprocessor_config.json",
+)
 
 CLIP_SIZE = 224
 """The side that diffusers' pipeline resizes to, whatever the image encoder."""
@@ -29,6 +41,15 @@ _log = logging.getLogger(__name__)
 
 class NotFiniteError(ValueError):
     """A tensor came out with values that are not finite, or that float16 cannot hold."""
+
+
+def preprocessing_id(base: BaseModelConfig) -> str:
+    """What stands between a clip's frames and its row besides the encoders' weights."""
+    where = folder(base)
+    configurations = [json.loads((where / it).read_text()) for it in CONFIGURATIONS]
+    # Which version of a library wrote them, and where, is of no consequence.
+    plain = [{k: v for k, v in it.items() if not k.startswith("_")} for it in configurations]
+    return digest_of([PREPROCESSING, plain])[:16]
 
 
 @dataclass(frozen=True)

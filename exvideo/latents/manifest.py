@@ -28,6 +28,8 @@ class Encoding(_Document):
 
     base_id: str
     """Identity of the VAE and the image encoder that made the latents."""
+    preprocessing: str
+    """Identity of what frames pass through before them."""
     dtype: Computed
     frames_per_batch: PositiveInt
     """Recorded because kernels for other batch sizes may round differently."""
@@ -57,6 +59,8 @@ class Shard(_Document):
     """The byte after each row's last; the footer begins after the last row's."""
     row_crc32c: tuple[int, ...]
     """Of each row's bytes, its pages' headers included."""
+    footer_crc32c: int
+    """Of the bytes after the last row."""
 
     def row_range(self, row: int) -> tuple[int, int]:
         """A row's first byte and the one after its last."""
@@ -70,7 +74,7 @@ class Shard(_Document):
 class Sidecar(_Document):
     """Written after its shard: a shard that has one is complete."""
 
-    format: Literal["exvideo.latents/2"] = FORMAT
+    format: Literal["exvideo.latents/3"] = FORMAT
     encoding: Encoding
     shapes: TensorShapes
     scaling_factor: float
@@ -107,7 +111,7 @@ class LatentManifest(_Document):
     in the shards, so that no change of it encodes anything again.
     """
 
-    format: Literal["exvideo.latents/2"] = FORMAT
+    format: Literal["exvideo.latents/3"] = FORMAT
     clips_manifest: str
     """Digest of the clips manifest."""
     encoding: Encoding

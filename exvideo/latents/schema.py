@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
-FORMAT: Final = "exvideo.latents/2"
+FORMAT: Final = "exvideo.latents/3"
 
 DTYPE = np.dtype("<f2")
 """Raw SVD latents have a standard deviation of about 5.5: far from float16's bounds, and its

@@ -74,7 +74,8 @@ class ShardWriter:
                 row = written.read(end - written.tell())
                 digest.update(row)
                 checksums.append(google_crc32c.value(row))
-            digest.update(written.read())
+            footer = written.read()
+            digest.update(footer)
         self.shard = Shard(
             file=self._file,
             rows=len(self._clip_ids),
@@ -83,6 +84,7 @@ class ShardWriter:
             clip_ids=tuple(self._clip_ids),
             row_ends=tuple(ends),
             row_crc32c=tuple(checksums),
+            footer_crc32c=google_crc32c.value(footer),
         )
 
 

@@ -21,6 +21,7 @@ class FileDigests:
     def __init__(self, store: UPath) -> None:
         self._store = store
         self._known: dict[str, str] = json.loads(store.read_bytes()) if store.exists() else {}
+        self._saved = len(self._known)
 
     def sha256(self, path: Path) -> str:
         stat = path.stat()
@@ -30,4 +31,7 @@ class FileDigests:
         return self._known[key]
 
     def save(self) -> None:
+        if len(self._known) == self._saved:
+            return
+        self._saved = len(self._known)
         write_atomically(self._store, json.dumps(self._known).encode())

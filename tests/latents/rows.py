@@ -17,7 +17,13 @@ from exvideo.latents.schema import LatentRow, TensorShapes, arrow_schema
 from exvideo.latents.shard import open_shard, write_sidecar
 
 SHAPES = TensorShapes(latents=(3, 4, 2, 2), image_embeds=(5,), cond_latents=(2, 4, 2, 2))
-ENCODING = Encoding(base_id="random:0", dtype="float32", frames_per_batch=2, noise_augmentations=2)
+ENCODING = Encoding(
+    base_id="random:0",
+    preprocessing="made",
+    dtype="float32",
+    frames_per_batch=2,
+    noise_augmentations=2,
+)
 
 
 def row(clip_id: str) -> LatentRow:
@@ -41,7 +47,9 @@ def write_shard(
 ) -> Sidecar:
     """A finished shard of `row(clip_id)` for every clip."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open_shard(folder, name, arrow_schema(SHAPES, ENCODING.model_dump())) as writer:
+    with open_shard(
+        folder, name, arrow_schema(SHAPES, {"encoding": ENCODING.model_dump()})
+    ) as writer:
         for clip_id in clip_ids:
             writer.write(row(clip_id))
     sidecar = Sidecar(

@@ -12,7 +12,7 @@ from upath import UPath
 
 from exvideo.latents.dataset import LatentClips
 from exvideo.latents.schema import CorruptRowError
-from tests.latents.rows import SHAPES, manifest, row
+from tests.latents.rows import SHAPES, manifest, row, write_shard
 
 
 def test_a_clip_comes_back_as_it_was_written(tmp_path):
@@ -62,6 +62,32 @@ def test_a_shard_in_anothers_place_is_noticed(tmp_path):
     clips = LatentClips(UPath(tmp_path), manifest(UPath(tmp_path), ["a"], ["b"]), "train")
     (tmp_path / "shard-1.parquet").replace(tmp_path / "shard-0.parquet")
     with pytest.raises(CorruptRowError, match=r"not the shard that|clip b, not a"):
+        clips[0]
+
+
+def test_two_shards_that_changed_names_are_noticed(tmp_path):
+    clips = LatentClips(UPath(tmp_path), manifest(UPath(tmp_path), ["a"], ["b"]), "train")
+    one, other = tmp_path / "shard-0.parquet", tmp_path / "shard-1.parquet"
+    kept = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(kept)
+    for index in (0, 1):
+        with pytest.raises(CorruptRowError, match=r"not the shard that|checksum differs"):
+            clips[index]
+
+
+def test_rows_in_another_order_are_noticed(tmp_path):
+    clips = LatentClips(UPath(tmp_path), manifest(UPath(tmp_path), ["a", "b"]), "train")
+    write_shard(UPath(tmp_path), "shard-0", ["b", "a"])
+    with pytest.raises(CorruptRowError, match=r"shard-0\.parquet, row 0"):
+        clips[0]
+
+
+def test_rows_of_another_encoding_are_refused_by_name(tmp_path):
+    made = manifest(UPath(tmp_path), ["a"])
+    encoding = made.encoding.model_copy(update={"base_id": "random:1"})
+    clips = LatentClips(UPath(tmp_path), made.model_copy(update={"encoding": encoding}), "train")
+    with pytest.raises(CorruptRowError, match=r"encoded with .*random:0.*lists .*random:1"):
         clips[0]
 
 

@@ -16,7 +16,7 @@ FRAMES = np.random.default_rng(0).integers(0, 256, (5, 64, 48, 3), np.uint8)
 
 def encoding(**changes) -> Encoding:
     settings = {"dtype": "float32", "frames_per_batch": 2, "noise_augmentations": 3, **changes}
-    return Encoding(base_id=base_id(TINY_SVD), **settings)
+    return Encoding(base_id=base_id(TINY_SVD), preprocessing="made", **settings)
 
 
 @pytest.fixture(scope="module")

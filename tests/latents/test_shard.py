@@ -61,7 +61,7 @@ def test_a_folder_that_does_not_exist_holds_no_shards(tmp_path):
     assert finished_shards(UPath(tmp_path) / "absent", ENCODING) == []
 
 
-@pytest.mark.parametrize("left", [b"", b'{"format": "exvideo.latents/2", "enc'])
+@pytest.mark.parametrize("left", [b"", b'{"format": "exvideo.latents/3", "enc'])
 def test_a_sidecar_that_a_power_cut_left_makes_its_shard_unfinished(tmp_path, left):
     kept = write_shard(UPath(tmp_path), "shard-1", ["b"])
     write_shard(UPath(tmp_path), "shard-0", ["a"])

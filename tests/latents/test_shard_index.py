@@ -37,7 +37,7 @@ def test_a_rows_range_holds_what_pyarrow_reads(tmp_path, shard):
 
 def test_the_footer_alone_tells_what_the_shard_was_made_with(tmp_path, shard):
     index = read_index(read_range(UPath(tmp_path) / shard.file, *shard.footer_range()))
-    assert index.described["base_id"] == ENCODING.base_id
+    assert index.described["encoding"]["base_id"] == ENCODING.base_id
 
 
 def test_bytes_that_are_no_footer_are_refused(tmp_path, shard):

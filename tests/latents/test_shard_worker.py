@@ -17,7 +17,11 @@ from tests.latents.videos import FRAMES, make_clip
 from tests.models.tiny import TINY_SVD
 
 ENCODING = Encoding(
-    base_id=base_id(TINY_SVD), dtype="float32", frames_per_batch=3, noise_augmentations=2
+    base_id=base_id(TINY_SVD),
+    preprocessing="made",
+    dtype="float32",
+    frames_per_batch=3,
+    noise_augmentations=2,
 )
 
 

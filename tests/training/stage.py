@@ -41,8 +41,16 @@ def write_latents(folder: UPath) -> tuple[str, str]:
         image_embeds=rows[0].image_embeds.shape,
         cond_latents=rows[0].cond_latents.shape,
     )
-    encoding = Encoding(base_id="made", dtype="float32", frames_per_batch=2, noise_augmentations=2)
-    with open_shard(folder, "shard-0", arrow_schema(shapes, encoding.model_dump())) as writer:
+    encoding = Encoding(
+        base_id="made",
+        preprocessing="made",
+        dtype="float32",
+        frames_per_batch=2,
+        noise_augmentations=2,
+    )
+    with open_shard(
+        folder, "shard-0", arrow_schema(shapes, {"encoding": encoding.model_dump()})
+    ) as writer:
         for row in rows:
             writer.write(row)
     sidecar = Sidecar(
