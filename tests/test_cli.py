@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def test_help_names_every_command_and_where_things_are_written(
 ) -> None:
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
-    listed = [line.split()[0] for line in said.splitlines() if line.startswith("  ")]
+    listed = re.findall(r"^  (\S+)", said, re.MULTILINE)
     assert tuple(listed) == COMMANDS
     assert "EXVIDEO_HOME" in said
     assert "outputs" in said
