@@ -55,7 +55,9 @@ def sections(preset: Preset) -> Any:
 
 def work(preset: Preset) -> list[Any]:
     """What a step computes: a training goes on from its checkpoint when all else changes."""
-    training = preset.training.model_dump(exclude=INDIFFERENT | {"steps"})
+    # A cosine ends with the steps, so that each of them is another one with more.
+    ends = {"steps"} if preset.training.schedule == "constant" else set()
+    training = preset.training.model_dump(exclude=INDIFFERENT | ends)
     return [training, preset.model.model_dump(), preset.clips.num_frames]
 
 

@@ -232,7 +232,9 @@ class TrainingConfig(Section):
     micro_batch_size: Count = 1
     """Clips that a rank holds at a time; it sums their gradients until the step's are complete."""
     learning_rate: float = Field(gt=0, le=1)
-    """Of AdamW, constant after the warm-up."""
+    """Of AdamW, after the warm-up."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """After the warm-up: as it is, or along half a cosine to zero at the last step."""
     warmup_steps: int = Field(ge=0)
     """Updates over which the learning rate rises to its value."""
     weight_decay: float = Field(ge=0, le=1)

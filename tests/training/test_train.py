@@ -69,6 +69,13 @@ def test_warm_up_is_linear_and_then_constant() -> None:
     assert learning_rate(training_config(learning_rate=1.0, warmup_steps=0), 0) == 1.0
 
 
+def test_a_cosine_falls_to_zero_at_the_last_step() -> None:
+    config = training_config(learning_rate=1.0, warmup_steps=2, steps=6, schedule="cosine")
+    found = [learning_rate(config, n) for n in range(7)]
+    expected = [0.5, 1.0, 1.0, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5, 0.0]
+    assert found == pytest.approx(expected)
+
+
 def test_the_validation_loss_of_a_learnable_set_falls(tmp_path: Path, ranks: Ranks) -> None:
     job = training_job(tmp_path, steps=24, validate_every=24, learning_rate=3e-3)
     assert trainer(job, ranks).run()

@@ -34,6 +34,12 @@ def test_more_steps_are_another_model_from_the_same_work() -> None:
     assert sections(longer) != sections(plain)
 
 
+def test_a_cosine_of_more_steps_starts_anew() -> None:
+    cosine = {"training.schedule": "cosine"}
+    longer = load_preset("tiny", {**cosine, "training.steps": 200})
+    assert work(longer) != work(load_preset("tiny", cosine))
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
