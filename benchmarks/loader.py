@@ -1,4 +1,5 @@
-"""How long a random clip takes from a warm local disk: our shards and what else one might use.
+"""How long a random clip takes from a warm local disk: our shards and what else one might use;
+and how fast a whole data set is verified.
 
 python -m benchmarks.loader --folder /tmp/loader --rows 64
 """
@@ -21,6 +22,8 @@ from exvideo.latents.manifest import Encoding, LatentClip, LatentManifest, Sidec
 from exvideo.latents.schema import LatentRow, TensorShapes, arrow_schema
 from exvideo.latents.shard import open_shard
 from exvideo.latents.shard_index import ShardIndex, read_index, read_range
+from exvideo.latents.verify import verify
+from exvideo.progress import Silent
 
 SHAPES = TensorShapes(latents=(128, 4, 64, 64), image_embeds=(1024,), cond_latents=(4, 4, 64, 64))
 """A clip of 128 frames of 512x512 by SVD's encoders: a row of 4.3 MB."""
@@ -51,6 +54,10 @@ def main() -> None:
             took = [_milliseconds(reader, int(row)) for row in order]
             figures = [float(np.mean(took)), *np.percentile(took, [50, 95])]
             print(f"{name:42} " + " ".join(f"{figure:6.2f}" for figure in figures))
+        began = time.process_time()
+        found = verify(UPath(folder), manifest, Silent())
+        speed = sum(it.bytes for it in manifest.shards) / 1e9 / (time.process_time() - began)
+        print(f"verify: {speed:.1f} GB a second of one core, {len(found)} damaged")
 
 
 def _readers(folder: Path, manifest: LatentManifest) -> dict[str, Callable[[int], object]]:
