@@ -103,6 +103,7 @@ def job(preset: Preset, tmp_path: Path) -> Job:
         },
         UPath(tmp_path / "output"),
         "key",
+        "work",
         tmp_path / "scratch",
         Listening(),
     )

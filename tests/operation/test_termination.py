@@ -10,7 +10,7 @@ import pytest
 from tests.operation.road import Road, started_by, wait_for
 from tests.process.census import lives
 
-LONG = {"training.steps": 100_000, "training.ranks": 2}
+LONG = {"training.steps": 100_000, "training.ranks": 2, "training.batch_size": 2}
 
 
 def _terminate(road: Road, run_id: str) -> None:
