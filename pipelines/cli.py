@@ -7,7 +7,18 @@ from importlib import import_module
 
 STAGES = ("source_videos", "clips", "latent_shards", "post_tuned_model", "evaluation_grid")
 
-COMMANDS = ("demo", "up", "run", "generate", "dry-run", "verify", "show", "config", "presets")
+COMMANDS = (
+    "demo",
+    "up",
+    "run",
+    "generate",
+    "dry-run",
+    "measure",
+    "verify",
+    "show",
+    "config",
+    "presets",
+)
 
 USAGE = """usage: exvideo COMMAND [--preset NAME] [--set KEY=VALUE ...]
 
@@ -17,6 +28,7 @@ USAGE = """usage: exvideo COMMAND [--preset NAME] [--set KEY=VALUE ...]
                   evaluation_grid
   generate        a clip from a picture, or from a text, with a post-tuned model
   dry-run         memory, arithmetic and hours of a post-tuning, before anything starts
+  measure FOLDER  jitter, flicker, drift and more of any videos, and --against others
   verify latents  every row of the latent shards, read back; --repair mends them
   show latents    one of them as a picture, below its source's frames
   config          a preset as it runs (render), checked (validate), or its keys (schema)

@@ -130,17 +130,30 @@ def measure(
     seed: int,
 ) -> SampleNumbers:
     """Measure a clip, uint8 [T, H, W, 3], by its flow and the frame that it starts from."""
-    values = _motion(flow) | _appearance(frames, flow, given, period)
     return SampleNumbers(
         phase=phase,
         step=step,
         clip_id=clip_id,
         seed=seed,
-        values={name: value if np.isfinite(value) else None for name, value in values.items()},
+        values=clip_values(frames, flow, given, period),
         speed=metrics.flow_speed(flow.raft).tolist(),
         shake=metrics.flow_shake(flow.raft).tolist(),
         contrast=metrics.frame_contrast(frames).tolist(),
     )
+
+
+def clip_values(
+    frames: np.ndarray, flow: ClipFlow, given: np.ndarray | None, period: int | None
+) -> dict[Metric, float | None]:
+    """Every metric of a clip; None where it is undefined, without `given` and `period` theirs."""
+    values = _motion(flow) | _appearance(frames, flow)
+    if given is not None:
+        values["first_frame_psnr"] = metrics.psnr(frames[0], given)
+        values["first_frame_ssim"] = metrics.ssim(frames[0], given)
+    if period is not None:
+        values["repetition"] = metrics.repetition(frames, period)
+    found = {name: values.get(name, np.nan) for name in DEFINITIONS}
+    return {name: value if np.isfinite(value) else None for name, value in found.items()}
 
 
 def _motion(flow: ClipFlow) -> dict[Metric, float]:
@@ -162,20 +175,15 @@ def _motion(flow: ClipFlow) -> dict[Metric, float]:
     }
 
 
-def _appearance(
-    frames: np.ndarray, flow: ClipFlow, given: np.ndarray, period: int
-) -> dict[Metric, float]:
+def _appearance(frames: np.ndarray, flow: ClipFlow) -> dict[Metric, float]:
     return {
         "warping_error": metrics.warping_error(frames, flow.raft),
         "visible_warping_error": metrics.warping_error(frames, flow.raft, flow.visible),
         "temporal_flickering": metrics.temporal_flickering(frames),
-        "first_frame_psnr": metrics.psnr(frames[0], given),
-        "first_frame_ssim": metrics.ssim(frames[0], given),
         "colour_drift": metrics.colour_drift(frames),
         "contrast_drift": metrics.contrast_drift(frames),
         "sharpness_drift": metrics.sharpness_drift(frames),
         "frozen_tail": metrics.frozen_tail(frames),
-        "repetition": metrics.repetition(frames, period),
         "grayness": metrics.grayness(frames),
     }
 
@@ -204,11 +212,11 @@ def summarise(
         fps=fps,
         period=period,
         summary={
-            phase: {name: _estimate(it) for name, it in values[phase].items()} for phase in phases
+            phase: {name: estimate(it) for name, it in values[phase].items()} for phase in phases
         },
         differences={
             phase: {
-                name: _estimate(differences(it, values[generated[0]][name]))
+                name: estimate(differences(it, values[generated[0]][name]))
                 for name, it in values[phase].items()
             }
             for phase in generated[1:]
@@ -228,7 +236,8 @@ def _values(
     }
 
 
-def _estimate(values: Mapping[tuple[str, int], float]) -> Estimate:
+def estimate(values: Mapping[tuple[str, int], float]) -> Estimate:
+    """Of a metric's values by clip and seed."""
     return Estimate(
         mean=fmean(values.values()) if values else None,
         standard_error_seeds=_standard_error([(seed, it) for (_, seed), it in values.items()]),
