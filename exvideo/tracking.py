@@ -124,6 +124,27 @@ class TrackedRun:
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         self._client.log_artifact(self.run_id, str(path), folder)
 
+    def register_model(self, name: str, folder: str, card: str, tags: Mapping[str, str]) -> str:
+        """A version of the registered model `name`, this run's artifacts in `folder` its source.
+
+        The same `sha256` in `tags` is the same version. `card` is Markdown. Returns the version.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        same = f"name = '{name}' and tags.sha256 = '{tags['sha256']}'"
+        if known := self._client.search_model_versions(same):
+            return str(known[0].version)
+        source = f"runs:/{self.run_id}/{folder}"
+        made = self._client.create_model_version(
+            name, source, self.run_id, tags=dict(tags), description=card
+        )
+        return str(made.version)
+
     @contextmanager
     def system_metrics(self) -> Iterator[None]:
         """Within the block, processors, memory, disk, network and GPUs are logged as `system/`."""

@@ -93,8 +93,40 @@ def run(job: Job) -> Outcome:
         for name in ("curve", "metrics", "model"):
             tracked.log_artifact(training.folder / FILES[name], "training")
         tracked.log_artifact(training.engine_config, "training")
-    figures = {**_figures(job, rows, tracked), "precision": training.training.precision}
-    return Outcome(_digest(training.extension), FILES, figures)
+        digest = _digest(training.extension)
+        figures = {**_figures(job, rows, tracked), "precision": training.training.precision}
+        figures["model version"] = _register(job, training, tracked, figures, digest)
+    return Outcome(digest, FILES, figures)
+
+
+def _register(
+    job: Job,
+    training: "TrainingJob",
+    tracked: "TrackedRun",
+    figures: dict[str, Figure],
+    digest: str,
+) -> str:
+    """A version of the preset's model in MLflow: where its weights lie, and what it is."""
+    base, name = job.preset.model.base.path, job.preset.tracking.experiment
+    weights = str(job.output / FILES["extension"])
+    card = f"""{base}, extended to {training.num_frames} frames by {figures["steps"]} steps.
+
+| validation loss | |
+|---|---|
+| before | {figures["validation loss before"]:.4f} |
+| after | {figures["validation loss after"]:.4f} |
+
+`exvideo generate --model {job.output} --image photo.png --out clip.mp4`
+"""
+    tags = {
+        "sha256": digest,
+        "weights": weights,
+        "base": base,
+        "num_frames": str(training.num_frames),
+        "steps": str(figures["steps"]),
+        "data_digest": training.data_digest,
+    }
+    return f"{name} {tracked.register_model(name, 'training', card, tags)}"
 
 
 def _training_job(job: Job) -> "TrainingJob":

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from exvideo.supervisor import GRACE_S
-from exvideo.tracking import embedded_store
+from exvideo.tracking import TrackedRun, embedded_store
 from tests.training.stage import StageRun
 from tests.training.tiny import NUM_FRAMES
 
@@ -126,6 +126,19 @@ def test_a_job_on_two_ranks_survives_a_sigterm_as_if_it_had_not_been(
     assert all(one[name].equal(other[name]) for name in one)
     for file in ("middle", "curve", "model"):
         assert whole.output(file).stat().st_size > 0
+
+
+def test_the_model_is_registered_once_with_its_card(whole: StageRun) -> None:
+    client, run = mlflow_run(whole)
+    name = whole.preset.tracking.experiment
+    (version,) = client.search_model_versions(f"name = '{name}'")
+    assert whole.receipt.figures["model version"] == f"{name} {version.version}"
+    assert version.run_id == run.info.run_id
+    assert version.tags["sha256"] == whole.receipt.digest
+    assert version.tags["weights"] == str(whole.output("extension"))
+    assert f"extended to {NUM_FRAMES} frames by {STEPS} steps" in version.description
+    again = TrackedRun(embedded_store(whole.preset).tracking_uri, run.info.run_id)
+    assert again.register_model(name, "training", "", version.tags) == str(version.version)
 
 
 def test_a_killed_job_goes_on_with_another_number_of_ranks(tmp_path: Path, whole: StageRun) -> None:
