@@ -19,7 +19,7 @@ def read_metrics(path: Path) -> list[Row]:
 class MetricsLog:
     """Appends rows; opened at a step, it drops the rows of later steps, which will come again.
 
-    All ranks know the rows, and the first one `writes` them.
+    The first rank `writes` them; what others know of earlier starts may be out of date.
     """
 
     def __init__(self, path: Path, step: int, writes: bool = True) -> None:

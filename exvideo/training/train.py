@@ -261,7 +261,11 @@ class Trainer:
         """Score the average, which is what is published, and the weights themselves beside it."""
         step = self.position.step
         due = step % self.config.validate_every == 0 or step == self.config.steps
-        if not due or self.log.has(step, "validation_loss"):
+        if not due:
+            return
+        # The first rank says it to all: a network's file system may show others an older file.
+        known = self.ranks.first and self.log.has(step, "validation_loss")
+        if self.ranks.total(known)[0]:
             return
         compute_with(self.engine, self.state.ema.slices)
         figures = self._validation_loss(stop)
