@@ -5,6 +5,7 @@ exvideo config render --preset tiny --set training.steps=200 > mine.yaml
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from pipelines.stage import add_preset_arguments, chosen_preset
 
 def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may have read enough
     try:
         print(arguments.answer(arguments))
     except InputError as error:
