@@ -4,8 +4,8 @@ Presets are YAML files. Unknown keys, wrong types and impossible combinations ar
 the key's name before anything starts.
 """
 
-from exvideo.config.places import PRESETS, PROJECT, data_root, shipped
-from exvideo.config.preset import Preset
+from exvideo.config.places import PRESETS, PROJECT, shipped
+from exvideo.config.preset import Preset, data_root
 from exvideo.config.preset_file import (
     PresetError,
     load_preset,

@@ -10,8 +10,8 @@ from typing import Any
 from upath import UPath
 
 from exvideo.config.base_folder import NEEDED, UNET_CONFIG, is_repository, known_folder, single_file
-from exvideo.config.places import data_root, shipped, unwritable
-from exvideo.config.preset import Preset
+from exvideo.config.places import shipped, unwritable
+from exvideo.config.preset import Preset, data_root
 from exvideo.config.preset_file import PresetError
 from exvideo.config.sections import LocalSource, PretrainedBase, TrainingConfig
 

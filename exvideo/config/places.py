@@ -2,10 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from exvideo.config.preset import Preset
 
 PROJECT = Path(__file__).parent.parent.parent
 PRESETS = PROJECT / "pipelines" / "presets"
@@ -16,11 +12,6 @@ def unwritable(path: Path) -> Path | None:
     absolute = path.expanduser().absolute()
     existing = next(it for it in (absolute, *absolute.parents) if it.exists())
     return None if existing.is_dir() and os.access(existing, os.W_OK) else existing
-
-
-def data_root(preset: "Preset") -> str:
-    """The folder or URL below which this preset's stages write."""
-    return preset.storage.root or os.environ.get("EXVIDEO_HOME") or "outputs"
 
 
 def shipped(path: str) -> str:

@@ -1,5 +1,6 @@
 """The preset itself, and what its sections must agree on."""
 
+import os
 from collections.abc import Iterator
 from typing import Annotated, Self
 
@@ -102,3 +103,8 @@ def _length_faults(preset: Preset) -> Iterator[str]:
             f"source.height and width ({source.height}x{source.width}) are below clips.height and "
             f"width ({clips.height}x{clips.width}): no rendered clip would be large enough"
         )
+
+
+def data_root(preset: Preset) -> str:
+    """The folder or URL below which this preset's stages write."""
+    return preset.storage.root or os.environ.get("EXVIDEO_HOME") or "outputs"

@@ -1,5 +1,6 @@
 """Models: base models, their extension to longer clips, and its checkpoints."""
 
+from exvideo.models import animatediff, cogvideox, modelscope, svd  # noqa: F401 - they register
 from exvideo.models.activation_checkpointing import checkpoint_activations
 from exvideo.models.attention import configure_attention
 from exvideo.models.base import (

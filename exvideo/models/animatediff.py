@@ -3,7 +3,7 @@
 import torch
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 
-from exvideo.models.architecture import Architecture
+from exvideo.models.architecture import Architecture, register
 from exvideo.models.identity_conv import ConvKind
 from exvideo.models.temporal_transformer import ExtendedMotionModule, extend_block
 
@@ -18,11 +18,13 @@ def install(unet: UNetMotionModel, positions: torch.Tensor, conv: ConvKind) -> N
             module.__class__ = ExtendedMotionModule
 
 
-ANIMATEDIFF = Architecture(
-    model=UNetMotionModel,
-    install=install,
-    native_frames=lambda unet: unet.config["motion_max_seq_length"],
-    added=r".*\.motion_modules\..*\.positional_(embedding|conv)\..*",
-    trained=r".*\.motion_modules\..*",
-    lora_targets=r".*\.motion_modules\..*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)",
+register(
+    Architecture(
+        model=UNetMotionModel,
+        install=install,
+        native_frames=lambda unet: unet.config["motion_max_seq_length"],
+        added=r".*\.motion_modules\..*\.positional_(embedding|conv)\..*",
+        trained=r".*\.motion_modules\..*",
+        lora_targets=r".*\.motion_modules\..*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)",
+    )
 )

@@ -1,10 +1,11 @@
-"""What `extend` needs to know of a video model's architecture."""
+"""What `extend` needs to know of a video model's architecture, and what a model says of itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from exvideo.models.identity_conv import ConvKind
 
@@ -29,3 +30,40 @@ class Architecture:
     default_lora_rank: int | None = None
     length_keys: tuple[str, ...] = ("num_frames",)
     """Entries of the model's configuration that hold its length."""
+
+
+_KNOWN: list[Architecture] = []
+
+
+def register(architecture: Architecture) -> Architecture:
+    """Let `extend` know of it: each architecture's module does so itself."""
+    _KNOWN.append(architecture)
+    return architecture
+
+
+def architecture_of(model: nn.Module) -> Architecture:
+    """The rules for the model's class."""
+    for architecture in _KNOWN:
+        if isinstance(model, architecture.model):
+            return architecture
+    known = ", ".join(architecture.model.__name__ for architecture in _KNOWN)
+    raise TypeError(f"There is no extension for {type(model).__name__}, only for {known}.")
+
+
+def is_extended(model: nn.Module) -> bool:
+    """Whether `extend` has been called on the model."""
+    return "extension" in config_of(model)
+
+
+def extension_structure(model: nn.Module) -> dict[str, Any]:
+    """The arguments of `extend`, but for the length, that make an extension like this one."""
+    if not is_extended(model):
+        raise ValueError(
+            f"The {type(model).__name__} is not extended: call exvideo.models.extend first."
+        )
+    return dict(config_of(model)["extension"])
+
+
+def config_of(model: Any) -> dict[str, Any]:
+    """The model's configuration, in which its extension is noted."""
+    return dict(model.config)

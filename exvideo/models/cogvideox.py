@@ -7,7 +7,7 @@ As in the original's second release. The model has neither a table nor a place f
 import torch
 from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXTransformer3DModel
 
-from exvideo.models.architecture import Architecture
+from exvideo.models.architecture import Architecture, register
 from exvideo.models.identity_conv import ConvKind
 
 
@@ -22,13 +22,15 @@ def install(
         )
 
 
-COGVIDEOX = Architecture(
-    model=CogVideoXTransformer3DModel,
-    install=install,
-    native_frames=lambda transformer: transformer.config["sample_frames"],
-    added=r"$^",
-    trained=r"$^",
-    lora_targets=r"transformer_blocks\.\d+\.attn1\.(to_q|to_k|to_v|to_out\.0)",
-    default_lora_rank=64,
-    length_keys=("num_frames", "sample_frames"),
+register(
+    Architecture(
+        model=CogVideoXTransformer3DModel,
+        install=install,
+        native_frames=lambda transformer: transformer.config["sample_frames"],
+        added=r"$^",
+        trained=r"$^",
+        lora_targets=r"transformer_blocks\.\d+\.attn1\.(to_q|to_k|to_v|to_out\.0)",
+        default_lora_rank=64,
+        length_keys=("num_frames", "sample_frames"),
+    )
 )

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from exvideo.models.architectures import (
+from exvideo.models.architecture import (
     architecture_of,
     config_of,
     extension_structure,

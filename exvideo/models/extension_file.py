@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from exvideo.errors import InputError
-from exvideo.models.architectures import config_of, extension_structure, is_extended
+from exvideo.models.architecture import config_of, extension_structure, is_extended
 from exvideo.models.diffsynth import temporal_block_numbers, to_diffsynth
 from exvideo.models.extend import extend, extension_shapes
 from exvideo.models.identity_conv import ConvKind

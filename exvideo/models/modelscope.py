@@ -7,7 +7,7 @@ import torch
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 
-from exvideo.models.architecture import Architecture
+from exvideo.models.architecture import Architecture, register
 from exvideo.models.identity_conv import ConvKind
 from exvideo.models.temporal_transformer import ExtendedTemporalModel, extend_block
 
@@ -22,12 +22,14 @@ def install(unet: UNet3DConditionModel, positions: torch.Tensor, conv: ConvKind)
             module.__class__ = ExtendedTemporalModel
 
 
-MODELSCOPE = Architecture(
-    model=UNet3DConditionModel,
-    install=install,
-    # Its configuration does not say; the published model was trained on clips of 16 frames.
-    native_frames=lambda unet: 16,
-    added=r".*\.positional_(embedding|conv)\..*",
-    trained=r"(.*\.temp_attentions|transformer_in)\..*",
-    lora_targets=r"(.*\.temp_attentions|transformer_in)\..*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)",
+register(
+    Architecture(
+        model=UNet3DConditionModel,
+        install=install,
+        # Its configuration does not say; the published model was trained on clips of 16 frames.
+        native_frames=lambda unet: 16,
+        added=r".*\.positional_(embedding|conv)\..*",
+        trained=r"(.*\.temp_attentions|transformer_in)\..*",
+        lora_targets=r"(.*\.temp_attentions|transformer_in)\..*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)",
+    )
 )

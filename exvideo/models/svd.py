@@ -14,7 +14,8 @@ from diffusers.models.unets.unet_spatio_temporal_condition import (
 )
 from torch import nn
 
-from exvideo.models.architecture import Architecture
+from exvideo.models.architecture import Architecture, register
+from exvideo.models.extend import extend
 from exvideo.models.identity_conv import ConvKind, identity_conv
 from exvideo.models.positions import PositionTable
 
@@ -108,8 +109,6 @@ class ExtendedUNet(UNetSpatioTemporalConditionModel):
     def from_config(
         cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any
     ) -> Any:
-        from exvideo.models.extend import extend  # which imports this module
-
         config = dict(config)
         if "extension" not in config:
             raise ValueError(
@@ -164,11 +163,13 @@ def install(
     unet.__class__ = ExtendedUNet
 
 
-SVD = Architecture(
-    model=UNetSpatioTemporalConditionModel,
-    install=install,
-    native_frames=lambda unet: unet.config["num_frames"],
-    added=r".*\.positional_(embedding|conv)\..*",
-    trained=r".*\.(time_pos_embed|temporal_transformer_blocks)\..*",
-    lora_targets=r".*\.temporal_transformer_blocks\.\d+\.attn1\.(to_q|to_k|to_v|to_out\.0)",
+register(
+    Architecture(
+        model=UNetSpatioTemporalConditionModel,
+        install=install,
+        native_frames=lambda unet: unet.config["num_frames"],
+        added=r".*\.positional_(embedding|conv)\..*",
+        trained=r".*\.(time_pos_embed|temporal_transformer_blocks)\..*",
+        lora_targets=r".*\.temporal_transformer_blocks\.\d+\.attn1\.(to_q|to_k|to_v|to_out\.0)",
+    )
 )

@@ -5,7 +5,7 @@ import re
 import torch
 from torch import nn
 
-from exvideo.models.architectures import architecture_of, extension_structure
+from exvideo.models.architecture import architecture_of, extension_structure
 
 
 def extension_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
