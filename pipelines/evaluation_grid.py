@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exvideo.config import Preset
+from exvideo.config import EvaluationConfig, Preset
 from exvideo.receipt import Figure, digest_of, write_atomically
 from pipelines.stage import Job, Outcome, Stage, main
 
@@ -81,6 +81,7 @@ def run(job: Job) -> Outcome:
         job.progress,
         fps=config.fps,
         period=walk_period(native_frames, preset.model.table_init),
+        sampling=_sampling(config, choice.precision),
     )
 
     job.progress.doing("drawing the grid and the video")
@@ -118,6 +119,22 @@ def _phases(job: Job) -> Iterator[tuple[list["Phase"], int]]:
         yield phases, metadata.native_frames
 
 
+def _sampling(config: EvaluationConfig, precision: str) -> dict[str, Any]:
+    """What decides about a generated clip besides its model, first frame and length."""
+    drawn = config.model_dump(
+        mode="json",
+        include={
+            "sampling_steps",
+            "min_guidance_scale",
+            "max_guidance_scale",
+            "motion_bucket_id",
+            "noise_aug_strength",
+            "fps",
+        },
+    )
+    return {**drawn, "precision": precision}
+
+
 def _real_clips(job: Job, folder: Path) -> list["Sample"]:
     """The held-out clips, decoded once, and with them the first frames to generate from."""
     from exvideo.clips.manifest import read_clips
@@ -151,6 +168,7 @@ def _log(job: Job, numbers: "Numbers", files: list[Path]) -> None:
         job.progress.say("the model's receipt names no MLflow run: nothing is logged there")
         return
     run = TrackedRun(tracking_uri(job.preset), str(run_id))
+    run.log_tags({"evaluation.protocol": numbers.protocol.digest})
     steps = {sample.phase: sample.step for sample in numbers.samples}
     for phase, means in numbers.summary.items():
         group = "evaluation_of_real_clips" if phase == "real" else "evaluation"
@@ -163,7 +181,10 @@ def _log(job: Job, numbers: "Numbers", files: list[Path]) -> None:
 
 def _figures(numbers: "Numbers") -> dict[str, Figure]:
     """Each phase's jitter, flow and camera path, for people."""
-    figures: dict[str, Figure] = {"estimator": numbers.estimator}
+    figures: dict[str, Figure] = {
+        "estimator": numbers.protocol.estimator,
+        "protocol": numbers.protocol.digest,
+    }
     for phase, summary in numbers.summary.items():
         for metric, unit in FIGURES.items():
             mean = summary[metric].mean  # type: ignore[index]
@@ -174,7 +195,7 @@ def _figures(numbers: "Numbers") -> dict[str, Figure]:
 
 STAGE = Stage(
     name="evaluation_grid",
-    version=2,
+    version=3,
     inputs=("source_videos", "clips", "post_tuned_model"),
     sections=sections,
     run=run,

@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="exvideo measure", description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="a folder, a file or a glob")
     parser.add_argument(
-        "--against", metavar="OTHER", help="another one; videos of the same name are compared"
+        "--against",
+        metavar="OTHER",
+        help="another one, or what --json wrote of it; videos of the same name are compared",
     )
     parser.add_argument(
         "--frames", type=int, default=FRAMES, help=f"of each video at most, by default {FRAMES}"
@@ -57,11 +59,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _lines(arguments: argparse.Namespace, preset: Preset, progress: Progress) -> Iterator[str]:
-    folders = [arguments.folder, *([arguments.against] if arguments.against else [])]
+    known = str(arguments.against).endswith(".json")
+    folders = [arguments.folder]
+    folders += [arguments.against] if arguments.against and not known else []
     files = [find_local([it]) for it in folders]
     progress.doing("loading libraries")
     from exvideo.evaluation.flow import load_raft
-    from exvideo.evaluation.folder import compare, measure_folder
+    from exvideo.evaluation.folder import compare, measure_folder, read_numbers, write_numbers
     from exvideo.generation import best_device
 
     raft = load_raft(preset.evaluation.flow, best_device())
@@ -77,10 +81,10 @@ def _lines(arguments: argparse.Namespace, preset: Preset, progress: Progress) ->
         )
         for folder, found in zip(folders, files, strict=True)
     ]
+    if known:
+        measured.append(read_numbers(Path(arguments.against)))
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        text = ",\n".join(it.model_dump_json(indent=1) for it in measured)
-        arguments.json.write_text(f"[{text}]\n")
+        write_numbers(arguments.json, measured[0])
     for it in measured:
         yield from _described(it)
         yield from _table(it.summary)
@@ -93,7 +97,8 @@ def _lines(arguments: argparse.Namespace, preset: Preset, progress: Progress) ->
 def _described(numbers: "FolderNumbers") -> Iterator[str]:
     forms = {(it.num_frames, it.fps, it.width, it.height) for it in numbers.videos}
     shown = "; ".join(f"{n} frames at {fps:g} a second, {w}x{h}" for n, fps, w, h in sorted(forms))
-    yield f"{numbers.folder}: {len(numbers.videos)} videos ({shown}), by {numbers.estimator}"
+    by = f"{numbers.protocol.estimator}, protocol {numbers.protocol.digest}"
+    yield f"{numbers.folder}: {len(numbers.videos)} videos ({shown}), by {by}"
     for it in numbers.unmeasured:
         yield f"  not measured: {it.name}: {it.reason}"
     if len({form[:2] for form in forms}) > 1:

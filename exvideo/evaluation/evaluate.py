@@ -1,6 +1,7 @@
 """Measure every sample, and draw the ones that the figures show."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from exvideo.evaluation.figure import Block, Row
 from exvideo.evaluation.flow import Raft, clip_flow
 from exvideo.evaluation.metrics import motion_histograms
 from exvideo.evaluation.numbers import Numbers, measure, summarise
+from exvideo.evaluation.protocol import Protocol
 from exvideo.evaluation.samples import REAL, Sample
 from exvideo.progress import Progress
 
@@ -20,11 +22,13 @@ def evaluate(
     *,
     fps: float,
     period: int,
+    sampling: dict[str, Any],
 ) -> tuple[Numbers, list[Block]]:
     """All samples' numbers, and the figures' blocks: the first clips at their first seed.
 
     The real clips come first in `samples`. Only the shown frames and flow stay in memory. `period`
-    is that of the positions which the model's table starts from.
+    is that of the positions which the model's table starts from; `sampling` is what the clips were
+    generated with.
     """
     measured = []
     motion: dict[str, list[np.ndarray]] = {}
@@ -56,7 +60,9 @@ def evaluate(
     numbers_of_all = summarise(
         measured,
         motion,
-        estimator=raft.name,
+        protocol=Protocol.of(
+            raft, sampling, [it.first_frame.image for it in samples if it.phase == REAL]
+        ),
         num_frames=len(frames),
         fps=fps,
         period=period,

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+from upath import UPath
 
 from exvideo.errors import InputError
 from exvideo.evaluation.flow import Raft, clip_flow
 from exvideo.evaluation.intervals import differences
 from exvideo.evaluation.numbers import DEFINITIONS, Estimate, Metric, clip_values, estimate
+from exvideo.evaluation.protocol import Protocol
 from exvideo.progress import Progress
+from exvideo.receipt import write_atomically
 from exvideo.video.decoder import DecodeError, Decoder
 from exvideo.video.whole_clip import whole_clip
 
@@ -46,7 +49,7 @@ class FolderNumbers(_Record):
     """A folder's videos, and their means."""
 
     folder: str
-    estimator: str
+    protocol: Protocol
     definitions: dict[Metric, str] = DEFINITIONS
     videos: list[VideoNumbers]
     unmeasured: list[Unmeasured]
@@ -86,16 +89,25 @@ def measure_folder(
         raise InputError(f"none of {len(files)} videos in {folder} can be measured ({reasons})")
     summary = {name: estimate(_values(videos, name)) for name in DEFINITIONS}
     return FolderNumbers(
-        folder=folder, estimator=raft.name, videos=videos, unmeasured=unmeasured, summary=summary
+        folder=folder,
+        protocol=Protocol.of(raft),
+        videos=videos,
+        unmeasured=unmeasured,
+        summary=summary,
     )
 
 
 def compare(one: FolderNumbers, other: FolderNumbers) -> dict[Metric, Estimate]:
     """`one` less `other`, over the videos that have the same name in both.
 
-    Raises `InputError` where no name is the same, or where a pair differs in what makes scores
-    comparable: the number of frames and their rate.
+    Raises `InputError` where the two were measured by other protocols, where no name is the same,
+    or where a pair differs in what makes scores comparable: the number of frames and their rate.
     """
+    if differing := one.protocol.differences(other.protocol):
+        raise InputError(
+            f"{one.folder} and {other.folder} were measured with {'; '.join(differing)}: such "
+            "numbers don't compare"
+        )
     others = {it.name: it for it in other.videos}
     pairs = [(it, others[it.name]) for it in one.videos if it.name in others]
     if not pairs:
@@ -115,6 +127,19 @@ def compare(one: FolderNumbers, other: FolderNumbers) -> dict[Metric, Estimate]:
         )
         for name in DEFINITIONS
     }
+
+
+def write_numbers(path: Path, numbers: FolderNumbers) -> None:
+    """Write a folder's numbers as JSON."""
+    write_atomically(UPath(path), numbers.model_dump_json(indent=1).encode())
+
+
+def read_numbers(path: Path) -> FolderNumbers:
+    """What `write_numbers` has written. Raises `InputError` where it is none of that."""
+    try:
+        return FolderNumbers.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(f"{path} has no numbers of a folder of videos: {error}") from error
 
 
 def _refuse_namesakes(files: Sequence[Path]) -> None:

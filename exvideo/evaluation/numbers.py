@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from exvideo.evaluation import metrics
 from exvideo.evaluation.flow import ClipFlow
 from exvideo.evaluation.intervals import differences, interval
+from exvideo.evaluation.protocol import Protocol
 from exvideo.evaluation.samples import REAL
 
 Metric = Literal[
@@ -101,7 +102,7 @@ class Estimate(_Record):
 class Numbers(_Record):
     """Everything that the evaluation measured."""
 
-    estimator: str
+    protocol: Protocol
     definitions: dict[Metric, str] = DEFINITIONS
     num_frames: int
     fps: float
@@ -192,7 +193,7 @@ def summarise(
     samples: Sequence[SampleNumbers],
     motion: Mapping[str, Sequence[np.ndarray]],
     *,
-    estimator: str,
+    protocol: Protocol,
     num_frames: int,
     fps: float,
     period: int,
@@ -207,7 +208,7 @@ def summarise(
     }
     generated = [phase for phase in phases if phase != REAL.name]
     return Numbers(
-        estimator=estimator,
+        protocol=protocol,
         num_frames=num_frames,
         fps=fps,
         period=period,

@@ -6,6 +6,7 @@ import pytest
 from exvideo.evaluation.flow import ClipFlow
 from exvideo.evaluation.intervals import MIN_CLIPS
 from exvideo.evaluation.numbers import DEFINITIONS, Numbers, SampleNumbers, measure, summarise
+from exvideo.evaluation.protocol import Protocol
 
 
 def sample(clip_id: str, seed: int, jitter: float | None, phase: str = "after") -> SampleNumbers:
@@ -17,7 +18,8 @@ def sample(clip_id: str, seed: int, jitter: float | None, phase: str = "after") 
 
 
 def numbers(samples: list[SampleNumbers], **motion: list[np.ndarray]) -> Numbers:
-    return summarise(samples, motion, estimator="raft", num_frames=3, fps=24, period=8)
+    protocol = Protocol(estimator="raft", flow_weights="0", torch="2", device="cpu")
+    return summarise(samples, motion, protocol=protocol, num_frames=3, fps=24, period=8)
 
 
 def still(size: int = 16) -> ClipFlow:
