@@ -1,0 +1,204 @@
+"""Flipped bits in the middle of files: how many of them the scan of stage 2 notices.
+
+python -m benchmarks.decoding_damage [--files 20] [--codecs libx264 libvpx-vp9]
+
+Every file is a short clip of which 1, 8 or 64 bits of the middle third are flipped. What the scan
+calls sound is read as training reads it and compared with the undamaged file; a frame below 40 dB
+is a lie. The last two columns are of the undamaged clip: the processor time and the memory of a
+process that scans it.
+"""
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+
+from exvideo.clips.scan import Scan, scan
+from exvideo.video.crop import Crop
+from exvideo.video.decoder import DecodeError, Decoder
+from exvideo.video.frames import cropped_frames
+from exvideo.video.packets import frame_numbers, opened, video_packets
+from exvideo.world import TRAIN_PHOTOGRAPHS, random_spec, render_clip
+
+FPS, FRAMES, HEIGHT, WIDTH = 24, 120, 240, 320
+
+THRESHOLD = 27.0
+"""Of scene cuts; the clip has none."""
+
+SHORTEST = 16
+"""Frames of a sound stretch that would give a clip."""
+
+FAITHFUL_DB = 40.0
+
+LIMIT_S = 60.0
+
+WHOLE = Crop(0, 0, HEIGHT, WIDTH)
+
+Expected = dict[int, np.ndarray]
+"""The undamaged file's frames by their times."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoder of FFmpeg and how it is used."""
+
+    container: str
+    options: dict[str, str]
+    pixels: str = "yuv420p"
+
+
+ENCODINGS = {
+    "libx264": Encoding("mp4", {"g": "24", "bf": "2"}),
+    "libx265": Encoding("mp4", {"x265-params": "log-level=none:keyint=24:pools=none"}),
+    "libvpx-vp9": Encoding("webm", {"g": "24", "deadline": "realtime", "cpu-used": "8"}),
+    "mpeg4": Encoding("mp4", {"g": "24", "b": "2M"}),
+    "mjpeg": Encoding("avi", {"b": "8M"}, "yuvj420p"),
+}
+
+
+@dataclass
+class Outcome:
+    """Counts over a codec's files."""
+
+    files: int = 0
+    unreadable: int = 0
+    damaged: int = 0
+    harmless: int = 0
+    """Called sound, and so they are: no frame shows the flipped bits."""
+    lies: int = 0
+    stretches: int = 0
+    worst_db: list[float] = field(default_factory=list)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How much damage the scan notices.")
+    parser.add_argument("--files", type=int, default=20, help="damaged files for each codec")
+    parser.add_argument("--codecs", nargs="+", choices=ENCODINGS, default=list(ENCODINGS))
+    options = parser.parse_args()
+    spec = random_spec(7, TRAIN_PHOTOGRAPHS, fps=FPS)
+    frames = render_clip(spec, FRAMES, HEIGHT, WIDTH, fps=FPS).frames
+    print(
+        f"{'codec':12}{'files':>6}{'unreadable':>12}{'damaged':>9}{'harmless':>10}"
+        f"{'lies':>6}{'sound stretches':>17}{'CPU/frame':>11}{'peak':>9}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for codec in options.codecs:
+            if codec in av.codecs_available:
+                _row(codec, frames, Path(folder), options.files)
+
+
+def _row(codec: str, frames: np.ndarray, folder: Path, files: int) -> None:
+    clean = folder / f"{codec}.{ENCODINGS[codec].container}"
+    write(clean, codec, frames)
+    with Decoder(LIMIT_S) as fresh:
+        *_, (seconds, peak) = fresh.stream(measured_scan, clean)
+    outcome = Outcome()
+    with Decoder(LIMIT_S) as decoder:
+        shown = decoder.stream(cropped_frames, clean, 0, FRAMES, 1, WHOLE, HEIGHT, WIDTH)
+        expected = dict(zip(_times(clean), shown, strict=True))
+        for seed in range(files):
+            path = folder / f"{seed}-{clean.name}"
+            path.write_bytes(with_flipped_bits(clean.read_bytes(), seed, 8 ** (seed % 3)))
+            judge(path, expected, decoder, outcome)
+            path.unlink()
+    print(
+        f"{codec:12}{outcome.files:>6}{outcome.unreadable:>12}{outcome.damaged:>9}"
+        f"{outcome.harmless:>10}{outcome.lies:>6}{outcome.stretches:>17}"
+        f"{seconds / FRAMES * 1e3:>8.2f} ms{peak:>6.0f} MB"
+        + "".join(f"  {db:.0f} dB" for db in outcome.worst_db),
+        flush=True,
+    )
+
+
+def write(path: Path, codec: str, frames: np.ndarray) -> None:
+    """Encode uint8 [T,H,W,3]."""
+    encoding = ENCODINGS[codec]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(FPS), options=encoding.options)
+        assert isinstance(stream, av.VideoStream)  # noqa: S101
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], encoding.pixels
+        for frame in frames:
+            rgb = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            container.mux(stream.encode(rgb.reformat(format=encoding.pixels)))
+        container.mux(stream.encode(None))
+
+
+def with_flipped_bits(content: bytes, seed: int, count: int) -> bytes:
+    """`count` bits of the middle third turned round."""
+    damaged = bytearray(content)
+    third = len(content) // 3
+    rng = np.random.default_rng(seed)
+    for bit in rng.integers(8 * third, 16 * third, count):
+        damaged[bit // 8] ^= 1 << (bit % 8)
+    return bytes(damaged)
+
+
+def judge(path: Path, expected: Expected, decoder: Decoder, outcome: Outcome) -> None:
+    """Add a damaged file to its codec's counts."""
+    outcome.files += 1
+    try:
+        *_, seen = decoder.stream(scan, path, THRESHOLD)
+    except DecodeError:
+        outcome.unreadable += 1
+        return
+    outcome.damaged += bool(seen.damage)
+    worst = np.inf
+    for start, end in sound_stretches(seen):
+        outcome.stretches += end - start >= SHORTEST
+        worst = min(worst, _worst_db(path, expected, start, end, decoder))
+    if worst < FAITHFUL_DB:
+        outcome.lies += 1
+        outcome.worst_db.append(worst)
+    elif not seen.damage:
+        outcome.harmless += 1
+
+
+def sound_stretches(seen: Scan) -> list[tuple[int, int]]:
+    """Spans [start, end) between damage."""
+    edges = [0, *(edge for d in seen.damage for edge in (d.start, d.end)), seen.num_frames]
+    return [(start, end) for start, end in list(pairwise(edges))[::2] if start < end]
+
+
+def _worst_db(path: Path, expected: Expected, start: int, end: int, decoder: Decoder) -> float:
+    """The worst frame's PSNR against the undamaged file's frame of the same time, at 8 bits."""
+    worst = np.inf
+    try:
+        frames = decoder.stream(cropped_frames, path, start, end - start, 1, WHOLE, HEIGHT, WIDTH)
+        for time_shown, frame in zip(_times(path)[start:], frames, strict=False):
+            if time_shown not in expected:
+                return 0.0
+            error = np.mean((frame.astype(np.float64) - expected[time_shown]) ** 2)
+            worst = min(worst, np.inf if error == 0 else 10 * np.log10(255**2 / error))
+    except DecodeError:
+        pass  # refused by name when it is read: no lie
+    return float(worst)
+
+
+def _times(path: Path) -> list[int]:
+    """When each frame is shown, in the order of their numbers."""
+    with opened(path) as (container, stream):
+        packets = video_packets(container, stream)
+    times = [packet.pts for packet in packets if packet.pts is not None]
+    # Where times repeat, frames are numbered as they come.
+    return sorted(times) if frame_numbers(packets) else times
+
+
+def measured_scan(path: Path) -> Iterator[tuple[float, float]]:
+    """Seconds of processor time that a scan takes, and its process's peak memory, MB."""
+    started = time.process_time()
+    for _ in scan(path, THRESHOLD):
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    yield time.process_time() - started, peak
+
+
+if __name__ == "__main__":
+    main()
