@@ -35,7 +35,7 @@ def damaged_stretches(
     """
     depth = reordering(numbers)
     stretches: list[Damage] = []
-    start, end, reason, group = 0, 0, "", 0
+    start, end, reason, group, before = 0, 0, "", 0, 0
     for packet, number in zip(packets, numbers, strict=True):
         damage = packet.damage
         if damage is None and number >= 0 and number not in decoded:
@@ -43,9 +43,12 @@ def damaged_stretches(
         if packet.is_key and number >= 0:
             group = number
         if damage and not reason:
-            # Frames shown after a lost one may have come before it, and be sound.
-            start, end = number - depth * packet.is_after_loss, number + 1
-            start, reason = max(0, min(start, group) if whole_groups else start), damage
+            start, end, reason = max(0, number), number + 1, damage
+            if packet.is_after_loss:
+                # Frames that were decoded before the lost ones may have to be shown after them.
+                start = max(0, min(start, before - depth))
+            if whole_groups:
+                start = min(start, group)
         elif reason and packet.is_key and not damage:
             # Up to the key frame as it is shown: what comes after it in the file and is shown
             # before it may refer to what lies before.
@@ -53,6 +56,7 @@ def damaged_stretches(
             reason = ""
         elif reason and number >= 0:
             start, end = min(start, number), max(end, number + 1)
+        before += number >= 0
     if reason:
         stretches.append(Damage(start, end, reason))
     return merged(stretches)
