@@ -1,12 +1,12 @@
-"""Flipped bits in the middle of files: how many of them the scan of stage 2 notices.
+"""Damage in the middle of files: how much of it the scan of stage 2 notices.
 
 python -m benchmarks.decoding_damage [--files 20] [--codecs libx264 libvpx-vp9]
 
-Every file is a short clip of which 1, 8 or 64 bits of the middle third are flipped. What the scan
-calls sound is read as training reads it and compared with the undamaged file: "kept below 40 dB"
-counts the files with a frame among them that is worse, for each number of bits. The last two
-columns are of an undamaged clip of 1280x720: the processor time of a scan, and by how much it
-raises its process's peak memory.
+Every file is a short clip of whose middle third 1, 8 or 64 bits are flipped or 4 KiB are zeroed,
+in turn. What the scan calls sound is read as training reads it and compared with the undamaged
+file: "kept below 40 dB" counts the files with a frame among them that is worse, for each of the
+four. The last two columns are of an undamaged clip of 1280x720: the processor time of a scan, and
+by how much it raises its process's peak memory.
 """
 
 import argparse
@@ -33,7 +33,10 @@ from exvideo.world import TRAIN_PHOTOGRAPHS, random_spec, render_clip
 
 FPS, FRAMES, HEIGHT, WIDTH = 24, 120, 240, 320
 
-FLIPPED_BITS = (1, 8, 64)
+FLIPPED_BITS = (1, 8, 64, 0)
+"""Where none are flipped, a block is zeroed."""
+
+BLOCK_BYTES = 4096
 
 HD_FRAMES, HD_HEIGHT, HD_WIDTH = 48, 720, 1280
 
@@ -81,7 +84,7 @@ class Outcome:
     harmless: int = 0
     """Called sound, and so they are: no frame shows the flipped bits."""
     below: Counter[int] = field(default_factory=Counter)
-    """Files with a kept frame below 40 dB, by the number of flipped bits."""
+    """Files with a kept frame below 40 dB, by how many bits are flipped."""
     stretches: int = 0
 
 
@@ -99,7 +102,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for codec in options.codecs:
             if codec in av.codecs_available:
-                _row(codec, frames, Path(folder), options.files)
+                _row(codec, list(frames), Path(folder), options.files)
 
 
 def _row(codec: str, frames: Sequence[np.ndarray], folder: Path, files: int) -> None:
@@ -116,7 +119,7 @@ def _row(codec: str, frames: Sequence[np.ndarray], folder: Path, files: int) -> 
         for seed in range(files):
             path = folder / f"{seed}-{clean.name}"
             bits = FLIPPED_BITS[seed % len(FLIPPED_BITS)]
-            path.write_bytes(with_flipped_bits(clean.read_bytes(), seed, bits))
+            path.write_bytes(damaged(clean.read_bytes(), seed, bits))
             judge(path, bits, expected, decoder, outcome)
             path.unlink()
     below = "+".join(str(outcome.below[bits]) for bits in FLIPPED_BITS)
@@ -141,12 +144,15 @@ def write(path: Path, codec: str, frames: Sequence[np.ndarray]) -> None:
         container.mux(stream.encode(None))
 
 
-def with_flipped_bits(content: bytes, seed: int, count: int) -> bytes:
-    """`count` bits of the middle third turned round."""
+def damaged(content: bytes, seed: int, bits: int) -> bytes:
+    """The middle third with some bits turned round, or a block of zeros."""
     damaged = bytearray(content)
     third = len(content) // 3
     rng = np.random.default_rng(seed)
-    for bit in rng.integers(8 * third, 16 * third, count):
+    if not bits:
+        start = int(rng.integers(third, 2 * third))
+        damaged[start : start + BLOCK_BYTES] = bytes(BLOCK_BYTES)
+    for bit in rng.integers(8 * third, 16 * third, bits):
         damaged[bit // 8] ^= 1 << (bit % 8)
     return bytes(damaged)
 

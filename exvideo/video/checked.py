@@ -84,6 +84,8 @@ class CheckedVideo:
             if packet is None:
                 return
             complaint = self._complaint()
+            # The packet before a gap may have lost its end to it.
+            self._blame(complaint)
             if packet.size:
                 self._packets.append(described(packet))
                 self._packets[-1].is_after_loss = complaint is not None
@@ -117,7 +119,7 @@ class CheckedVideo:
 
     def _mark(self) -> None:
         if self._counted_before_damage is None:
-            self._counted_before_damage = len(self._decoded)
+            self._counted_before_damage = max(0, len(self._decoded) - 1)
 
     def _complaint(self) -> str | None:
         """The first since the last call."""
