@@ -20,13 +20,13 @@ from exvideo.video.packets import VideoPacket, described, frame_numbers, opened,
 from exvideo.video.rgb import upright_size
 
 DETECTION = {"err_detect": "crccheck+bitstream+buffer+careful"}
-"""Checksums and the bitstream's rules, but for those that careless encoders break in sound files,
-too. `explode` would only make decoders stop at what they report anyway."""
+"""Checksums and the bitstream's rules. `explode` would make decoders stop at what they report
+anyway, and cost sound frames beside it."""
 
-STRICT = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+STRICT = {"vp9": "libvpx-vp9"}
 """Decoders that give the same frames as FFmpeg's own and notice far more damage."""
 
-PROMPT = {"h264", "libvpx", "libvpx-vp9"}
+PROMPT = {"h264", "libvpx-vp9"}
 """Decoders that notice damage in the frame that has it; others may overlook it for some frames."""
 
 LogRecord = tuple[int, str, str]
