@@ -58,7 +58,7 @@ def _figures(clips: list[Any]) -> dict[str, Figure]:
 
 
 STAGE = Stage(
-    name="clips", version=1, inputs=("source_videos",), sections=sections, run=run, grows=True
+    name="clips", version=2, inputs=("source_videos",), sections=sections, run=run, grows=True
 )
 
 if __name__ == "__main__":

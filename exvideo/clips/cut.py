@@ -36,17 +36,23 @@ def cut_video(
 ) -> CutVideo:
     """Every candidate clip of one video; `folder` is the source manifest's.
 
-    Clips run over consecutive pieces, but never over a cut, a missing or an unreadable piece.
+    Clips run over consecutive pieces, but never over a cut, damaged frames, or a missing or an
+    unreadable piece. Each damaged stretch is a rejected candidate that names its frames.
     """
-    scanned, unreadable = [], []
+    scanned, unusable = [], []
     permanent = True
     for piece in sorted(pieces, key=lambda piece: piece.piece):
         try:
-            scanned.append((piece, _scan(piece, folder, config, decoder)))
+            seen = _scan(piece, folder, config, decoder)
         except DecodeError as error:
             reason = f"unreadable: {error.reason}"
-            unreadable.append(_clip([(piece, 0, 0)], config, reason=reason))
+            unusable.append(_clip([(piece, 0, 0)], config, reason=reason))
             permanent &= error.permanent
+        else:
+            scanned.append((piece, seen))
+            for found in seen.damage:
+                stretch = (piece, found.start, found.end - found.start)
+                unusable.append(_clip([stretch], config, reason=f"damaged: {found}"))
     clips: list[Clip] = []
     for run in _runs(scanned):
         for candidate in _candidates(run, config):
@@ -55,7 +61,7 @@ def cut_video(
             except DecodeError as error:
                 clips.append(_rejected(candidate, f"unreadable: {error.reason}"))
                 permanent &= error.permanent
-    return CutVideo(_thinned(clips, config.max_clips_per_video) + unreadable, permanent)
+    return CutVideo(_thinned(clips, config.max_clips_per_video) + unusable, permanent)
 
 
 def _scan(piece: SourceVideo, folder: UPath, config: ClipsConfig, decoder: Decoder) -> Scan:
@@ -99,7 +105,11 @@ def _candidates(run: list[Scanned], config: ClipsConfig) -> Iterator[Clip]:
         return
     stride = stride_for(fps, config.fps)
     reach = (config.num_frames - 1) * stride + 1
-    for start, end in scenes(whole.num_frames, _cuts(run, config.scene_threshold)):
+    damage = _damage(run)
+    cuts = _cuts(run, config.scene_threshold) + [edge for edges in damage for edge in edges]
+    for start, end in scenes(whole.num_frames, cuts):
+        if any(first <= start < behind for first, behind in damage):
+            continue
         found = windows(start, end, config.num_frames, stride)
         for window in found:
             yield _window_clip(run, window, crop, fps, config)
@@ -118,6 +128,15 @@ def _cuts(run: list[Scanned], threshold: float) -> list[int]:
             cuts.append(offset)
         cuts += [offset + cut for cut in after.cuts]
     return cuts
+
+
+def _damage(run: list[Scanned]) -> list[tuple[int, int]]:
+    """Damaged spans [start, end), counted from the run's first frame."""
+    spans, offset = [], 0
+    for _, seen in run:
+        spans += [(offset + found.start, offset + found.end) for found in seen.damage]
+        offset += seen.num_frames
+    return spans
 
 
 def _window_clip(

@@ -1,4 +1,4 @@
-"""Look through a file once, at a small size: how long it is, and where scenes change."""
+"""Look through a file once: how long it is, what of it is damaged, and where scenes change."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 from scenedetect import ContentDetector, FrameTimecode
 
-from exvideo.video.frames import Frame, probe, scaled_frames
+from exvideo.video.checked import Verdict, checked_video
+from exvideo.video.damage import Damage
+from exvideo.video.frames import check_readers_agree
+from exvideo.video.rgb import Frame, rgb, upright_size
 
 LONG_SIDE = 256
 """Scenes are told apart on frames of at most this size, px; PySceneDetect's own choice, too."""
@@ -20,36 +23,63 @@ class Scan:
     """A file, or the part of it that has been seen so far."""
 
     fps: float
-    """What the container says."""
+    """What the container says; 0 where it says nothing."""
     height: int
     width: int
     first: Frame
     last: Frame
     """The outermost frames, small, to look for a cut across a seam between two pieces."""
     num_frames: int = 0
+    """With those that are damaged or missing."""
     cuts: list[int] = field(default_factory=list)
     """Frames that begin a new scene."""
+    damage: list[Damage] = field(default_factory=list)
+    """Frames that do not show what was encoded, in order."""
 
 
 def scan(path: Path, threshold: float) -> Iterator[Scan]:
-    """The scan so far, every few frames; the last one is of the whole file."""
-    info = probe(path)
-    shrink = min(1.0, LONG_SIDE / max(info.height, info.width))
-    height, width = (max(2, round(side * shrink)) for side in (info.height, info.width))
+    """The scan so far, every few frames; the last one is of the whole file.
+
+    Raises `EOFError` where no frame is sound, `RuntimeError` where two decoders disagree on how
+    many there are, and `av.FFmpegError` where the file cannot be opened.
+    """
     cuts = _CutDetector(threshold)
+    found: list[tuple[int, int | None]] = []
     so_far = None
-    for frame in scaled_frames(path, height, width):
-        if so_far is None:
-            so_far = Scan(info.fps, info.height, info.width, frame, frame)
-        if cuts.begins_scene(frame):
-            so_far.cuts.append(so_far.num_frames)
-        so_far.last = frame
-        so_far.num_frames += 1
-        if so_far.num_frames % FRAMES_PER_REPORT == 0:
-            yield so_far
-    if so_far is None:
-        raise EOFError("holds no frame")
+    with checked_video(path) as video:
+        for frame in video.frames():
+            if so_far is None:
+                height, width = upright_size(frame)
+                small = _small(height, width)
+                first = rgb(frame, small)
+                so_far = Scan(video.fps, height, width, first, first)
+            so_far.last = rgb(frame, small)
+            if cuts.begins_scene(so_far.last):
+                found.append((so_far.num_frames, frame.pts))
+            so_far.num_frames += 1
+            if so_far.num_frames % FRAMES_PER_REPORT == 0:
+                yield so_far
+        verdict = video.verdict()
+    if so_far is None or _all_damaged(verdict):
+        raise EOFError(_nothing_sound(verdict))
+    check_readers_agree(path)
+    so_far.num_frames, so_far.damage = verdict.num_frames, verdict.damage
+    so_far.cuts = [verdict.number(*place) for place in found]
     yield so_far
+
+
+def _small(height: int, width: int) -> tuple[int, int]:
+    shrink = min(1.0, LONG_SIDE / max(height, width))
+    return max(2, round(height * shrink)), max(2, round(width * shrink))
+
+
+def _all_damaged(verdict: Verdict) -> bool:
+    return sum(found.end - found.start for found in verdict.damage) == verdict.num_frames
+
+
+def _nothing_sound(verdict: Verdict) -> str:
+    why = f" ({verdict.damage[0].reason})" if verdict.damage else ""
+    return f"none of its {verdict.num_frames} frames is sound{why}"
 
 
 def is_cut(before: Frame, after: Frame, threshold: float) -> bool:

@@ -21,9 +21,6 @@ from exvideo.video.local_copy import local_copy
 
 Item = TypeVar("Item")
 
-DAMAGE = re.compile(r"error while decoding|is too large|concealing|corrupt|Invalid NAL")
-"""What FFmpeg says when it goes on over damage and invents the missing pixels."""
-
 START_S = 120.0
 """What a fresh process may take to import its libraries on a busy machine."""
 
@@ -78,8 +75,7 @@ class Decoder:
         """The items of `function(path, *arguments)`; the function must stand in a module.
 
         A file that is not local is fetched first. Raises `DecodeError` where the file is gone,
-        its decoding fails, takes too long or aborts its process, and after the last item where
-        the decoder has gone on over damage.
+        its decoding fails, takes too long or aborts its process.
         """
         try:
             with local_copy(UPath(path)) as file:
@@ -109,8 +105,6 @@ class Decoder:
         said = self._said()
         if kind == "error":
             raise DecodeError(path, f"{_plain(value)} ({said[-1]})" if said else _plain(value))
-        if damage := [line for line in said if DAMAGE.search(line)]:
-            raise DecodeError(path, f"damaged ({damage[0]})")
 
     def _start(self) -> _Child:
         context = multiprocessing.get_context("spawn")
@@ -171,6 +165,8 @@ def _serve(connection: Connection, stderr: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
 
+    # In this order each has an FFmpeg of its own: decord's would take the place of PyAV's.
+    import av
     import decord
 
     decord.logging.set_level(decord.logging.ERROR)
@@ -184,8 +180,11 @@ def _serve(connection: Connection, stderr: str) -> None:
             for item in function(path, *arguments):
                 connection.send(("item", item))
             answer: tuple[str, Any] = ("end", None)
-        except (decord.DECORDError, RuntimeError, AssertionError, EOFError, OSError) as error:
-            # decord raises all of these for what is wrong with a file.
+        except av.FFmpegError as error:
+            # Its text would name the file, which may be a temporary copy.
+            answer = ("error", error.strerror or type(error).__name__)
+        except (decord.DECORDError, RuntimeError, EOFError, OSError, MemoryError) as error:
+            # What is wrong with a file: decord raises most of these.
             answer = ("error", str(error))
         except Exception:
             answer = ("bug", traceback.format_exc())

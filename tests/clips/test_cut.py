@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from exvideo.sources.manifest import SourceVideo
 from exvideo.video.decoder import Decoder
 from exvideo.world import motion_bucket_id
 from tests.clips.videos import FPS, SIDE, config, kinds, listed, moving
+from tests.video.encoded import encode, spoil
+from tests.video.encoded import moving as pictures
 from tests.video.real import real_clip
 
 
@@ -71,6 +74,36 @@ def test_an_unreadable_piece_costs_only_itself(decoder: Decoder, tmp_path: Path)
     clips = cut(decoder, tmp_path, pieces, config())
     assert kinds(clips) == ["kept", "kept", "unreadable"]
     assert clips[2].pieces[0].path == "sky_001.mp4"
+
+
+def test_damaged_frames_are_cut_out_and_named(decoder: Decoder, tmp_path: Path) -> None:
+    path = encode(tmp_path, "h264", pictures())
+    expected = cut(decoder, tmp_path, [listed(tmp_path, "v.mp4", path.read_bytes())], config())
+    spoil(path, 17)
+    clips = cut(decoder, tmp_path, [listed(tmp_path, "v.mp4", path.read_bytes())], config())
+    assert kinds(expected) == ["kept"] * 7
+    (damaged,) = (clip for clip in clips if clip.reason_kind == "damaged")
+    assert re.fullmatch(r"damaged: frames 1[567] to 23 \(.+\)", damaged.reason or "")
+    (piece,) = damaged.pieces
+    assert (piece.path, piece.start_frame + piece.num_frames) == ("v.mp4", 24)
+    kept = [clip.pieces[0].start_frame for clip in clips if clip.status == "kept"]
+    assert kept == [0, 8, 24, 32, 40, 48]
+
+
+def test_no_clip_runs_over_damage_into_the_next_piece(decoder: Decoder, tmp_path: Path) -> None:
+    path = encode(tmp_path, "h264", pictures())
+    sound = path.read_bytes()
+    spoil(path, 50)
+    pieces = [
+        listed(tmp_path, "sky_000.mp4", path.read_bytes(), "sky", piece=0),
+        listed(tmp_path, "sky_001.mp4", sound, "sky", piece=1),
+    ]
+    clips = cut(decoder, tmp_path, pieces, config(max_clips_per_video=100))
+    kept = [clip for clip in clips if clip.status == "kept"]
+    assert all(len(clip.pieces) == 1 for clip in kept)
+    starts = [c.pieces[0].start_frame for c in kept if c.pieces[0].path == "sky_001.mp4"]
+    assert starts == [0, 8, 16, 24, 32, 40, 48]
+    assert Counter(kinds(clips))["damaged"] == 1
 
 
 def test_no_clip_runs_over_a_cut(decoder: Decoder, tmp_path: Path) -> None:

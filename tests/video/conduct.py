@@ -6,7 +6,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from exvideo.video import frames
+from exvideo.video import decord_frames
+from exvideo.video.packets import opened, video_packets
+from exvideo.video.pyav_frames import pyav_frames
+from exvideo.video.rgb import Frame
 
 
 def process_id(path: Path) -> Iterator[int]:
@@ -28,6 +31,21 @@ def is_wrong(path: Path) -> Iterator[int]:
     raise TypeError("a mistake of ours")
 
 
-def in_small_bursts(path: Path) -> Iterator[frames.Frame]:
-    frames.BURST_FRAMES = 7
-    yield from frames.scaled_frames(path, 272, 640)
+def in_small_bursts(path: Path, count: int) -> Iterator[Frame]:
+    decord_frames.BURST_FRAMES = 7
+    yield from decord_frames.decord_frames(path, 0, count, 1)
+
+
+def by_decord(path: Path, start: int, count: int) -> Iterator[Frame]:
+    yield from decord_frames.decord_frames(path, start, count, 1)
+
+
+def by_pyav(path: Path, start: int, count: int) -> Iterator[Frame]:
+    with opened(path) as (container, stream):
+        packets = video_packets(container, stream)
+    yield from pyav_frames(path, packets, start, count, 1)
+
+
+def compares_with(path: Path, count: int) -> Iterator[int]:
+    decord_frames.check_decord_counts(path, count)
+    yield 1
