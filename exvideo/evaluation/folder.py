@@ -153,23 +153,27 @@ def _refuse_namesakes(files: Sequence[Path]) -> None:
 def _measured(
     path: Path, raft: Raft, decoder: Decoder, num_frames: int, period: int | None
 ) -> VideoNumbers | Unmeasured:
+    frames, fps = [], 0.0
     try:
-        read = list(decoder.stream(whole_clip, path, num_frames))
+        for rate, frame in decoder.stream(whole_clip, path, num_frames):
+            fps = rate
+            if frame is not None:
+                frames.append(frame)
     except DecodeError as error:
         return Unmeasured(name=path.name, reason=error.reason)
-    if len(read) < MIN_FRAMES:
-        reason = f"{len(read)} frames, {MIN_FRAMES} are needed"
+    if len(frames) < MIN_FRAMES:
+        reason = f"{len(frames)} frames, {MIN_FRAMES} are needed"
         return Unmeasured(name=path.name, reason=reason)
-    info, frames = read[0][0], np.stack([frame for _, frame in read])
-    if not (np.isfinite(info.fps) and info.fps > 0):
-        return Unmeasured(name=path.name, reason=f"no frame rate: the container says {info.fps}")
+    if not (np.isfinite(fps) and fps > 0):
+        return Unmeasured(name=path.name, reason=f"no frame rate: the container says {fps}")
+    clip = np.stack(frames)
     return VideoNumbers(
         name=path.stem,
-        num_frames=len(frames),
-        fps=round(info.fps, 3),
-        height=info.height,
-        width=info.width,
-        values=clip_values(frames, clip_flow(raft, frames, info.fps), None, period),
+        num_frames=len(clip),
+        fps=round(fps, 3),
+        height=clip.shape[1],
+        width=clip.shape[2],
+        values=clip_values(clip, clip_flow(raft, clip, fps), None, period),
     )
 
 

@@ -3,14 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from exvideo.video.crop import Crop
-from exvideo.video.frames import Frame, VideoInfo, cropped_frames, probe
+from exvideo.video.checked import checked_video
+from exvideo.video.rgb import Frame, rgb
 
 
-def whole_clip(path: Path, most: int) -> Iterator[tuple[VideoInfo, Frame]]:
-    """At most its first `most` frames, uint8 [H,W,3] RGB, each with what the container says."""
-    info = probe(path)
-    everything = Crop(0, 0, info.height, info.width)
-    size = (info.height, info.width)
-    for frame in cropped_frames(path, 0, min(most, info.num_frames), 1, everything, *size):
-        yield info, frame
+def whole_clip(path: Path, most: int) -> Iterator[tuple[float, Frame | None]]:
+    """Its first `most` frames, uint8 [H,W,3] RGB, None for what follows; each with the frame rate.
+
+    Raises `RuntimeError` where any of the file is damaged: what was made up would be measured.
+    """
+    with checked_video(path) as video:
+        for number, frame in enumerate(video.frames()):
+            yield video.fps, rgb(frame) if number < most else None
+        damage = video.verdict().damage
+    if damage:
+        first = damage[0]
+        raise RuntimeError(f"damaged: frames {first.start} to {first.end - 1} ({first.reason})")
