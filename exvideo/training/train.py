@@ -123,6 +123,12 @@ class Trainer:
         checkpoint = newest_checkpoint(job.checkpoints, ranks, progress.say)
         if checkpoint is not None:
             checkpoint.restore(self.state)
+        if self.position.step > self.config.steps:
+            raise InputError(
+                f"this training stands at step {self.position.step} already, training.steps asks "
+                f"for {self.config.steps}: ask for at least as many, or move {job.folder} away to "
+                "train anew"
+            )
         self._saved = self.position.step if checkpoint is not None else None
         self.log = MetricsLog(job.metrics, self.position.step, writes=ranks.first)
         self._durations: list[float] = []
@@ -171,6 +177,7 @@ class Trainer:
         """One update of the weights; whether any rank was asked to stop."""
         started = time.monotonic()
         position = self.position
+        self._non_finite = None
         rate = learning_rate(self.config, position.updates)
         for group in self.engine.basic_optimizer.param_groups:
             group["lr"] = rate
@@ -207,7 +214,7 @@ class Trainer:
             return
         with first_non_finite(self.engine.module) as found:
             yield
-        self._non_finite = non_finite_inputs(batch) or found.place
+        self._non_finite = self._non_finite or non_finite_inputs(batch) or found.place
 
     def _record(self, stopping: bool) -> None:
         """All that is written after a step: rows, the middle snapshot, checkpoints."""

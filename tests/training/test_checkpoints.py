@@ -86,6 +86,11 @@ def test_more_steps_continue_a_finished_training(
     assert all(torch.equal(expected[key], continued[key]) for key in expected)
 
 
+def test_fewer_steps_than_were_made_are_refused(ranks: Ranks, copied: TrainingJob) -> None:
+    with pytest.raises(InputError, match="stands at step 4 already, training.steps asks for 3"):
+        trainer(longer(copied, 3), ranks)
+
+
 @pytest.mark.parametrize("zero_stage", [1, 3])
 def test_another_zero_stage_goes_on(
     tmp_path: Path, ranks: Ranks, copied: TrainingJob, zero_stage: int
