@@ -135,7 +135,7 @@ def _training_job(job: Job) -> "TrainingJob":
     from exvideo.training.job import TrainingJob
 
     shards = job.inputs["latent_shards"]
-    folder = job.scratch.absolute()
+    folder = _folder(job)
     begun = TrainingJob.begun(folder)
     if begun is None:
         job.progress.doing("asking the device for its precision")
@@ -153,6 +153,18 @@ def _training_job(job: Job) -> "TrainingJob":
         data_digest=shards.receipt.digest,
         folder=folder,
     )
+
+
+def _folder(job: Job) -> Path:
+    """Where this training goes on, or begins: a longer one of the same settings keeps its own."""
+    from exvideo.training.job import newest_step
+
+    folder, steps = job.scratch.absolute(), job.preset.training.steps
+    made = newest_step(folder)
+    if made is None or made <= steps:
+        return folder
+    job.progress.say(f"a training of these settings is at step {made} already: a shorter one apart")
+    return folder / f"{steps}-steps"
 
 
 @contextmanager
@@ -178,8 +190,9 @@ def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
     from exvideo.tracking import TrackedRun, dagster_tags
 
     preset = job.preset
-    name = f"{preset.name}-{job.work[:12]}"
-    run = TrackedRun.open_or_resume(preset, job.work, name, dagster_tags())
+    apart = training.folder != job.scratch.absolute()
+    key = f"{job.work}-{training.training.steps}" if apart else job.work
+    run = TrackedRun.open_or_resume(preset, key, f"{preset.name}-{key[:12]}", dagster_tags())
     try:
         job.progress.say(f"MLflow run: {run.url(preset.tracking.ui_url)}")
         run.log_parameters(preset.model_copy(update={"training": training.training}))

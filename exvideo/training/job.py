@@ -71,9 +71,14 @@ class TrainingJob(BaseModel):
     def begun(cls, folder: Path) -> Self | None:
         """The job that has left a checkpoint in `folder`, if there is one."""
         path = folder / "job.json"
-        begun = path.is_file() and any(folder.glob("checkpoints/*/manifest.json"))
-        return cls.read(path) if begun else None
+        return cls.read(path) if path.is_file() and newest_step(folder) is not None else None
 
     @classmethod
     def read(cls, path: Path) -> Self:
         return cls.model_validate_json(path.read_bytes())
+
+
+def newest_step(folder: Path) -> int | None:
+    """The step of the newest whole checkpoint of the job in `folder`, None without one."""
+    whole = [manifest.parent.name for manifest in folder.glob("checkpoints/step-*/manifest.json")]
+    return int(max(whole).removeprefix("step-")) if whole else None

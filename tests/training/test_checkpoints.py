@@ -87,7 +87,7 @@ def test_more_steps_continue_a_finished_training(
 
 
 def test_fewer_steps_than_were_made_are_refused(ranks: Ranks, copied: TrainingJob) -> None:
-    with pytest.raises(InputError, match="stands at step 4 already, training.steps asks for 3"):
+    with pytest.raises(InputError, match=r"stands at step 4 already, training\.steps asks for 3"):
         trainer(longer(copied, 3), ranks)
 
 

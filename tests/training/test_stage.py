@@ -176,3 +176,17 @@ def test_a_refusal_by_the_ranks_is_said_plainly_and_fails_the_run(tmp_path: Path
         printed,
     ), printed
     assert mlflow_run(stage)[1].info.status == "FAILED"
+
+
+def test_a_shorter_job_is_trained_apart_and_the_longer_one_stays(whole: StageRun) -> None:
+    long = whole.receipt
+    whole.change(f"steps: {STEPS}", "steps: 2")
+    assert f"is at step {STEPS} already" in finished(whole)
+    assert [row["step"] for row in whole.rows() if "loss" in row] == [1, 2]
+    assert whole.receipt.figures["mlflow_run_id"] != long.figures["mlflow_run_id"]
+    whole.change("steps: 2", f"steps: {STEPS}")
+    finished(whole)
+    assert (whole.receipt.digest, whole.receipt.figures["mlflow_run_id"]) == (
+        long.digest,
+        long.figures["mlflow_run_id"],
+    )
