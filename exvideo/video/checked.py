@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import av
 import av.logging
@@ -190,8 +191,7 @@ def checked_video(path: Path) -> Iterator[CheckedVideo]:
 def _decoder(stream: VideoStream) -> VideoCodecContext:
     context = stream.codec_context
     if context.name in STRICT:
-        strict = av.CodecContext.create(STRICT[context.name], "r")
-        assert isinstance(strict, VideoCodecContext)  # noqa: S101
+        strict = cast(VideoCodecContext, av.CodecContext.create(STRICT[context.name], "r"))
         strict.extradata, strict.thread_count = context.extradata, context.thread_count
         context = strict
     context.options = DETECTION
