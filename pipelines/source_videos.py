@@ -3,12 +3,13 @@
 python -m pipelines.source_videos --preset tiny
 """
 
+import json
 import sys
 from collections import Counter
 from typing import Any
 
 from exvideo.config import EmbeddedSource, LocalSource, OpenSoraPlanSource, Preset
-from exvideo.receipt import Figure
+from exvideo.receipt import Figure, write_atomically
 from pipelines.stage import Job, Outcome, Stage, main
 
 
@@ -17,9 +18,16 @@ def run(job: Job) -> Outcome:
     job.progress.doing("loading libraries")
     from exvideo.sources.manifest import write_source_videos
 
-    videos = _collect(job)
+    videos, left_out = _collect(job)
     manifest = write_source_videos(job.output, videos)
-    return Outcome(manifest.digest, {"manifest": manifest.name}, _figures(videos))
+    files = {"manifest": manifest.name}
+    if left_out:
+        files["left_out"] = manifest.name.replace("manifest", "left_out").replace("parquet", "json")
+        content = json.dumps(left_out, indent=1, sort_keys=True)
+        write_atomically(job.output / files["left_out"], content.encode())
+        where = job.output / files["left_out"]
+        job.progress.say(f"{len(left_out)} entries are no videos, each with its reason: {where}")
+    return Outcome(manifest.digest, files, _figures(videos, left_out))
 
 
 def sections(preset: Preset) -> Any:
@@ -36,23 +44,25 @@ def fingerprint(preset: Preset) -> str:
     return ""
 
 
-def _collect(job: Job) -> list[Any]:
+def _collect(job: Job) -> tuple[list[Any], dict[str, str]]:
+    """The videos' rows, and what else lies beside the user's own, with the reasons."""
     match job.preset.source:
         case EmbeddedSource() as source:
             from exvideo.sources.embedded import collect_embedded
 
-            return collect_embedded(source, job.output, job.scratch, job.progress)
+            return collect_embedded(source, job.output, job.scratch, job.progress), {}
         case LocalSource() as source:
             from exvideo.sources.local import collect_local
 
-            return collect_local(source.paths, job.output, job.progress)
+            found = collect_local(source.paths, job.output, job.progress)
+            return found.videos, found.left_out
         case OpenSoraPlanSource() as source:
             from exvideo.sources.open_sora_plan import collect_open_sora_plan
 
-            return collect_open_sora_plan(source, job.output, job.scratch, job.progress)
+            return collect_open_sora_plan(source, job.output, job.scratch, job.progress), {}
 
 
-def _figures(videos: list[Any]) -> dict[str, Figure]:
+def _figures(videos: list[Any], left_out: dict[str, str]) -> dict[str, Figure]:
     figures: dict[str, Figure] = {
         "videos": len({video.video_id for video in videos}),
         "files": len(videos),
@@ -60,12 +70,15 @@ def _figures(videos: list[Any]) -> dict[str, Figure]:
     }
     for source, count in sorted(Counter(video.source for video in videos).items()):
         figures[f"files from {source}"] = count
+    kinds = Counter(reason.partition(":")[0] for reason in left_out.values())
+    for kind, count in sorted(kinds.items()):
+        figures[f"left out: {kind}"] = count
     return figures
 
 
 STAGE = Stage(
     name="source_videos",
-    version=4,
+    version=5,
     inputs=(),
     sections=sections,
     run=run,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import av
 import av.logging
@@ -23,11 +24,12 @@ DETECTION = {"err_detect": "crccheck+bitstream+buffer+careful"}
 """Checksums and the bitstream's rules. `explode` would make decoders stop at what they report
 anyway, and cost sound frames beside it."""
 
-STRICT = {"vp9": "libvpx-vp9"}
-"""Decoders that give the same frames as FFmpeg's own and notice far more damage."""
+WITNESSES = {"vp9": "libvpx-vp9"}
+"""Decoders that notice far more damage than FFmpeg's own and decode beside it; what they give is
+dropped, as it lacks what the container says of a frame."""
 
-PROMPT = {"h264", "libvpx-vp9"}
-"""Decoders that notice damage in the frame that has it; others may overlook it for some frames."""
+PROMPT = {"h264", "vp9"}
+"""Codecs whose damage is noticed in the frame that has it; others' may be overlooked for some."""
 
 LogRecord = tuple[int, str, str]
 """Level, from where, and the message."""
@@ -57,7 +59,8 @@ class CheckedVideo:
     ) -> None:
         """`log` is where FFmpeg's complaints arrive."""
         self._container, self._stream, self._log = container, stream, log
-        self._decoder = _decoder(stream)
+        stream.codec_context.options = DETECTION
+        self._witness = _witness(stream)
         self._packets: list[VideoPacket] = []
         self._decoded: list[int | None] = []
         self._spoilt: dict[int | None, str] = {}
@@ -96,12 +99,19 @@ class CheckedVideo:
 
     def _decode(self, packet: av.Packet) -> Iterator[av.VideoFrame]:
         try:
-            frames = self._decoder.decode(packet)
+            if self._witness:
+                self._witness.decode(packet)
+        except av.FFmpegError as error:
+            self._blame(self._complaint() or _reason(error))
+        try:
+            frames = packet.decode()
         except av.FFmpegError as error:
             self._blame(self._complaint() or _reason(error))
             return
         self._blame(self._complaint())
         for frame in frames:
+            if not isinstance(frame, av.VideoFrame):
+                continue
             self._size = self._size or upright_size(frame)
             if frame.is_corrupt:
                 self._spoilt[frame.pts] = "the decoder marks a frame corrupt"
@@ -139,7 +149,7 @@ class CheckedVideo:
         count = len(self._packets) - hidden
         number_of = {p.pts: n for p, n in zip(self._packets, numbers, strict=True) if n >= 0}
         decoded = {number_of[pts] for pts in self._decoded if pts in number_of}
-        whole_groups = self._decoder.name not in PROMPT
+        whole_groups = self._stream.codec_context.name not in PROMPT
         damage = damaged_stretches(self._packets, numbers, decoded, whole_groups)
         if self._ending or promised > count:
             # Frames shown after a missing one may have come before it.
@@ -187,15 +197,13 @@ def checked_video(path: Path) -> Iterator[CheckedVideo]:
         av.logging.set_skip_repeated(skips)
 
 
-def _decoder(stream: VideoStream) -> VideoCodecContext:
+def _witness(stream: VideoStream) -> VideoCodecContext | None:
     context = stream.codec_context
-    if context.name in STRICT:
-        strict = av.CodecContext.create(STRICT[context.name], "r")
-        assert isinstance(strict, VideoCodecContext)  # noqa: S101
-        strict.extradata, strict.thread_count = context.extradata, context.thread_count
-        context = strict
-    context.options = DETECTION
-    return context
+    if context.name not in WITNESSES:
+        return None
+    witness = cast(VideoCodecContext, av.CodecContext.create(WITNESSES[context.name], "r"))
+    witness.extradata, witness.thread_count = context.extradata, context.thread_count
+    return witness
 
 
 def _reason(error: av.FFmpegError) -> str:

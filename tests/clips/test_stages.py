@@ -1,5 +1,6 @@
 """The first two stages as their programs run them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,20 @@ def test_workers_and_time_limits_change_no_output(root: Path, preset: Preset) ->
     changes = {"clips.workers": 7, "clips.decode_timeout_s": 7.0}
     other = small_preset(root, root / "videos", **changes)
     assert CLIPS.sections(other) == CLIPS.sections(preset)
+
+
+def test_entries_that_are_no_videos_are_counted_and_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    listed(folder, "a.mp4", moving(9))
+    (folder / "notes").write_text("a line of text\n" * 50)
+    (folder / "gone.mp4").symlink_to(folder / "nowhere")
+    preset = small_preset(tmp_path, folder)
+    receipt = run_stage(SOURCE_VIDEOS, preset, Silent())
+    assert receipt.figures["files"] == 1
+    assert receipt.figures["left out: no video"] == receipt.figures["left out: broken link"] == 1
+    path = stage_folder(preset, "source_videos") / receipt.folder / receipt.files["left_out"]
+    assert sorted(json.loads(path.read_bytes())) == [f"{folder}/gone.mp4", f"{folder}/notes"]
 
 
 def test_more_frames_than_any_video_has_is_refused(root: Path) -> None:

@@ -2,7 +2,9 @@ import hashlib
 import os
 from pathlib import Path
 
+import av
 import pytest
+from PIL import Image
 from upath import UPath
 
 from exvideo.errors import InputError
@@ -16,25 +18,124 @@ def write(path: Path, content: bytes = b"video") -> Path:
     return path
 
 
+def found(*paths: Path | str) -> list[Path]:
+    return find_local([str(path) for path in paths]).files
+
+
+def left_out(*paths: Path | str) -> dict[str, str]:
+    """The kinds of the reasons, by the entries' names."""
+    entries = find_local([str(path) for path in paths]).left_out
+    return {Path(entry).name: reason.partition(":")[0] for entry, reason in entries.items()}
+
+
 def test_a_folder_is_searched_to_its_bottom_for_videos_only(tmp_path: Path) -> None:
     wanted = [write(tmp_path / "a.mp4"), write(tmp_path / "deep/er/b.MOV")]
-    write(tmp_path / "notes.txt")
-    assert find_local([str(tmp_path)]) == wanted
+    write(tmp_path / "notes.txt", b"a line of text\n" * 50)
+    assert found(tmp_path) == wanted
+    assert left_out(tmp_path) == {"notes.txt": "no video"}
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("phone.3gp", "3gp"),
+        ("old.flv", "flv"),
+        ("camera.mts", "mpegts"),
+        ("camera.m2ts", "mpegts"),
+        ("studio.mxf", "mxf"),
+        ("disc.vob", "vob"),
+        ("without_an_ending", "mp4"),
+    ],
+)
+def test_a_video_is_one_by_what_is_in_it(tmp_path: Path, name: str, format: str) -> None:
+    codec = {"3gp": "mpeg4", "flv": "flv"}.get(format, "mpeg2video")
+    video = tmp_path / "in" / name
+    video.parent.mkdir()
+    with av.open(str(video), "w", format=format) as container:
+        stream = container.add_stream(codec, rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        for number in range(10):
+            frame = av.VideoFrame(128, 96, "yuv420p")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert found(tmp_path / "in") == [video]
+
+
+def test_pictures_and_text_are_no_videos(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4")
+    for ending in ("jpg", "png", "bmp"):
+        Image.new("RGB", (64, 64)).save(tmp_path / f"cover.{ending}")
+    write(tmp_path / "about.nfo", b"a line of text\n" * 50)
+    write(tmp_path / "data.bin", bytes(5000))
+    assert found(tmp_path) == [tmp_path / "a.mp4"]
+    assert set(left_out(tmp_path).values()) == {"no video"}
+    assert len(left_out(tmp_path)) == 5
+
+
+def test_files_in_linked_folders_are_found_once(tmp_path: Path) -> None:
+    elsewhere = write(tmp_path / "elsewhere/b.mp4")
+    folder = tmp_path / "folder"
+    inside = write(folder / "a.mp4")
+    (folder / "link").symlink_to(elsewhere.parent)
+    (folder / "link again").symlink_to(elsewhere.parent)
+    (folder / "round").symlink_to(folder)
+    assert found(folder) == sorted([inside, elsewhere])
+    assert left_out(folder) == {"link again": "another name", "round": "another name"}
+
+
+def test_a_link_is_another_name_of_its_file(tmp_path: Path) -> None:
+    file = write(tmp_path / "z.mp4")
+    (tmp_path / "a.mp4").symlink_to(file)
+    assert found(tmp_path) == [file]
+    assert left_out(tmp_path) == {"a.mp4": "another name"}
+
+
+def test_what_cannot_be_a_video_is_named_with_its_reason(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4")
+    (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert left_out(tmp_path) == {"gone.mp4": "broken link", "pipe.mp4": "no file"}
+
+
+def test_a_name_that_is_not_utf8_is_left_out_by_name(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4")
+    write(tmp_path / os.fsdecode(b"caf\xe9.mp4"))
+    assert found(tmp_path) == [tmp_path / "a.mp4"]
+    assert left_out(tmp_path) == {"caf\\xe9.mp4": "name"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4")
+    write(tmp_path / "secret.mp4").chmod(0)
+    write(tmp_path / "closed/b.mp4").parent.chmod(0)
+    assert left_out(tmp_path) == {"secret.mp4": "unreadable", "closed": "unreadable"}
+
+
+def test_every_entry_is_a_file_or_left_out(tmp_path: Path) -> None:
+    for number in range(4):
+        write(tmp_path / f"deep/{number}.mp4")
+        write(tmp_path / f"deep/{number}.txt")
+        (tmp_path / f"{number}.mp4").symlink_to(tmp_path / f"deep/{number}.mp4")
+    entries = [entry for entry in tmp_path.rglob("*") if not entry.is_dir()]
+    assert len(found(tmp_path)) + len(left_out(tmp_path)) == len(entries) == 12
 
 
 def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:
     file = write(tmp_path / "a.mp4")
-    assert find_local([str(file), str(tmp_path), str(tmp_path / "*.mp4")]) == [file]
+    assert found(file, tmp_path, tmp_path / "*.mp4") == [file]
 
 
 def test_a_glob_may_be_recursive(tmp_path: Path) -> None:
     deep = write(tmp_path / "x/y/deep.bin")
-    assert find_local([str(tmp_path / "**" / "*.bin")]) == [deep]
+    assert found(tmp_path / "**" / "*.bin") == [deep]
 
 
 def test_a_name_with_brackets_is_a_name_before_it_is_a_glob(tmp_path: Path) -> None:
     file = write(tmp_path / "take [1].mp4")
-    assert find_local([str(file)]) == [file]
+    assert found(file) == [file]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -55,7 +156,7 @@ def test_a_glob_without_a_match_is_named(tmp_path: Path) -> None:
 
 def test_rows_name_the_files_where_they_lie(tmp_path: Path) -> None:
     file = write(tmp_path / "a.mp4")
-    (row,) = collect_local([str(file)], UPath(tmp_path / "out"), Silent())
+    (row,) = collect_local([str(file)], UPath(tmp_path / "out"), Silent()).videos
     assert row.path == row.video_id == str(file)
     assert row.sha256 == hashlib.sha256(b"video").hexdigest()
     assert row.size_bytes == 5
@@ -75,7 +176,6 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
 def test_the_fingerprint_changes_with_the_listing_only(tmp_path: Path) -> None:
     file = write(tmp_path / "a.mp4")
     before = local_fingerprint([str(tmp_path)])
-    write(tmp_path / "notes.txt")
     assert local_fingerprint([str(tmp_path)]) == before
     added = write(tmp_path / "b.mp4")
     assert local_fingerprint([str(tmp_path)]) != before

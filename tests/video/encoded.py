@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, str, str, dict[str, str]]] = {
     "hevc": ("v.mp4", "libx265", "yuv420p", {"x265-params": QUIET + ":open-gop=0:bframes=3"}),
     "hevc open": ("v.mp4", "libx265", "yuv420p", {"x265-params": QUIET + ":bframes=3"}),
     "vp9": ("v.webm", "libvpx-vp9", "yuv420p", {"g": "12", "cpu-used": "8"}),
+    "vp9 in mp4": ("v.mp4", "libvpx-vp9", "yuv420p", {"g": "12", "cpu-used": "8"}),
     "mpeg4": ("v.mp4", "mpeg4", "yuv420p", {"g": "12", "bf": "2"}),
     "mpeg4 in avi": ("v.avi", "mpeg4", "yuv420p", {"g": "12"}),
     "mpeg2 in mpg": ("v.mpg", "mpeg2video", "yuv420p", {"g": "12", "bf": "2"}),

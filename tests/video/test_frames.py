@@ -90,11 +90,12 @@ def test_tagged_colours_are_the_same_from_both_readers(decoder: Decoder, tmp_pat
     np.testing.assert_array_equal(by_decord, by_pyav)
 
 
+@pytest.mark.parametrize("kind", ["h264", "vp9 in mp4"])
 @pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
 def test_turned_videos_are_upright_from_both_readers(
-    decoder: Decoder, tmp_path: Path, matrix: tuple[int, int, int, int]
+    decoder: Decoder, tmp_path: Path, matrix: tuple[int, int, int, int], kind: str
 ) -> None:
-    path = encode(tmp_path, "h264", moving())
+    path = encode(tmp_path, kind, moving())
     turned(path, matrix)
     by_decord = np.stack(list(decoder.stream(conduct.by_decord, path, 0, 5))).astype(int)
     by_pyav = np.stack(list(decoder.stream(conduct.by_pyav, path, 0, 5)))
