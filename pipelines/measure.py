@@ -62,7 +62,7 @@ def _lines(arguments: argparse.Namespace, preset: Preset, progress: Progress) ->
     known = str(arguments.against).endswith(".json")
     folders = [arguments.folder]
     folders += [arguments.against] if arguments.against and not known else []
-    files = [find_local([it]) for it in folders]
+    files = [find_local([it]).files for it in folders]
     progress.doing("loading libraries")
     from exvideo.evaluation.flow import load_raft
     from exvideo.evaluation.folder import compare, measure_folder, read_numbers, write_numbers

@@ -31,6 +31,10 @@ dropped, as it lacks what the container says of a frame."""
 PROMPT = {"h264", "vp9"}
 """Codecs whose damage is noticed in the frame that has it; others' may be overlooked for some."""
 
+OVERLOOKING = {"hevc", "mjpeg"}
+"""Codecs whose decoders notice so little that damage in one place casts doubt on all others; what
+is left of a file that merely ends early is not in doubt."""
+
 LogRecord = tuple[int, str, str]
 """Level, from where, and the message."""
 
@@ -151,11 +155,18 @@ class CheckedVideo:
         decoded = {number_of[pts] for pts in self._decoded if pts in number_of}
         whole_groups = self._stream.codec_context.name not in PROMPT
         damage = damaged_stretches(self._packets, numbers, decoded, whole_groups)
-        if self._ending or promised > count:
+        cut_off = bool(self._ending) or promised > count
+        if damage and self._doubtful and not (cut_off and damage[0].end >= count):
+            damage = [Damage(0, count, f"{damage[0]}; its decoder overlooks most damage")]
+        if cut_off:
             # Frames shown after a missing one may have come before it.
             start = max(0, count - reordering(numbers))
             damage.append(Damage(start, max(promised, count), self._why_it_ends()))
         return Verdict(max(promised, count), merged(damage), number_of)
+
+    @property
+    def _doubtful(self) -> bool:
+        return self._stream.codec_context.name in OVERLOOKING
 
     def _promised(self) -> int:
         """How many packets there should be; 0 where the container does not tell."""
