@@ -62,7 +62,7 @@ def _lines(arguments: argparse.Namespace, preset: Preset, progress: Progress) ->
     known = str(arguments.against).endswith(".json")
     folders = [arguments.folder]
     folders += [arguments.against] if arguments.against and not known else []
-    files = [find_local([it]).files for it in folders]
+    files = [_videos(it) for it in folders]
     progress.doing("loading libraries")
     from exvideo.evaluation.flow import load_raft
     from exvideo.evaluation.folder import compare, measure_folder, read_numbers, write_numbers
@@ -92,6 +92,13 @@ def _lines(arguments: argparse.Namespace, preset: Preset, progress: Progress) ->
     if arguments.against:
         yield f"{arguments.folder} less {arguments.against}, videos of the same name"
         yield from _table(compare(*measured))
+
+
+def _videos(folder: str) -> Sequence[Path]:
+    try:
+        return find_local([folder]).files
+    except InputError as error:
+        raise InputError(str(error).removeprefix("source.paths: ")) from error
 
 
 def _described(numbers: "FolderNumbers") -> Iterator[str]:

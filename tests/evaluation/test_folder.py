@@ -110,6 +110,12 @@ def test_written_numbers_stand_for_their_folder_unless_measured_otherwise(
     assert "and 1.0: such numbers don't compare" in said
 
 
+def test_a_folder_that_is_not_there_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, said = measured(capsys, "/nowhere/videos")
+    assert code == 2
+    assert "exvideo measure: there is no /nowhere/videos" in said
+
+
 def test_only_so_many_frames_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video(tmp_path / "a.mp4", [1.0] * 9)
     code, said, _ = measured(capsys, str(tmp_path), "--frames", "5")
