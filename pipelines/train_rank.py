@@ -26,6 +26,6 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # All is written. To take torch and DeepSpeed down politely would take seconds, and of a
-    # stop's ten there are none to spare.
+    # All is written. To take torch and DeepSpeed down politely would take seconds of those that a
+    # stop has for its checkpoint.
     os._exit(code)
