@@ -17,13 +17,21 @@ from pipelines.stage import add_preset_arguments, chosen_preset
 
 def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may have read enough
     try:
-        print(arguments.answer(arguments))
+        _print(arguments.answer(arguments))
     except InputError as error:
         print(f"exvideo config: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _print(text: str) -> None:
+    """Whoever reads may have read enough: then this process ends, as any filter does."""
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        print(text, flush=True)
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 def _render(arguments: argparse.Namespace) -> str:
