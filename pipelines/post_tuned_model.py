@@ -14,6 +14,7 @@ from exvideo.config import Precision, Preset
 from exvideo.config.machine import training_faults
 from exvideo.errors import InputError
 from exvideo.receipt import Figure
+from exvideo.sources.file_digests import sha256_of
 from pipelines.base_digest import base_digest
 from pipelines.stage import Job, Outcome, Stage, main
 
@@ -93,7 +94,7 @@ def run(job: Job) -> Outcome:
         for name in ("curve", "metrics", "model"):
             tracked.log_artifact(training.folder / FILES[name], "training")
         tracked.log_artifact(training.engine_config, "training")
-        digest = _digest(training.extension)
+        digest = sha256_of(training.extension)
         figures = {**_figures(job, rows, tracked), "precision": training.training.precision}
         figures["model version"] = _register(job, training, tracked, figures, digest)
     return Outcome(digest, FILES, figures)
@@ -275,13 +276,6 @@ def _publish(job: Job, training: "TrainingJob") -> None:
     for file in FILES.values():
         target = job.output / file
         target.fs.put_file(str(training.folder / file), target.path)
-
-
-def _digest(path: Path) -> str:
-    import hashlib
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _figures(job: Job, rows: list["Row"], run: "TrackedRun") -> dict[str, Figure]:

@@ -8,7 +8,6 @@ A file holds flat float32 slices of the trained parameters, and in its header wh
 so that any number of ranks reads what any other has written. The frozen base has its own file.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -28,6 +27,7 @@ from upath import UPath
 from exvideo.atomic_file import atomic_file
 from exvideo.errors import InputError
 from exvideo.receipt import write_atomically
+from exvideo.sources.file_digests import sha256_of
 from exvideo.training.distributed import Ranks
 from exvideo.training.partitions import Slice
 from exvideo.training.train_state import Position, TrainState
@@ -234,7 +234,7 @@ def _file_fault(path: Path, file: CheckpointFile) -> str | None:
         return f"{path.name} is missing"
     if path.stat().st_size != file.size:
         return f"{path.name} has {path.stat().st_size} of {file.size} bytes"
-    return None if _sha256(path) == file.sha256 else f"{path.name} has other content than written"
+    return None if sha256_of(path) == file.sha256 else f"{path.name} has other content than written"
 
 
 def _read_manifest(folder: Path) -> CheckpointManifest:
@@ -245,13 +245,8 @@ def _write_file(path: Path, copies: Mapping[str, Tensor], starts: dict[str, int]
     tensors = {key: copies[key] for key in starts}
     with atomic_file(path) as part:
         save_file(tensors, part, {"starts": json.dumps(starts)})
-        size, sha256 = part.stat().st_size, _sha256(part)
+        size, sha256 = part.stat().st_size, sha256_of(part)
     return CheckpointFile(name=path.name, size=size, sha256=sha256)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

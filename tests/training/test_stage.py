@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from exvideo.supervisor import GRACE_S
 from exvideo.tracking import TrackedRun, embedded_store
 from tests.training.stage import StageRun
-from tests.training.tiny import NUM_FRAMES
+from tests.training.tiny import NUM_FRAMES, TIMED
 
 STEPS = 14
 
@@ -66,14 +66,7 @@ def of_job(root: Path) -> list[psutil.Process]:
 
 
 def comparable(stage: StageRun) -> list[dict]:
-    timed = (
-        "seconds_per_step",
-        "clips_per_second",
-        "memory_gb",
-        "waiting_for_data",
-        "tflops_per_second",
-    )
-    return [{k: v for k, v in row.items() if k not in timed} for row in stage.rows()]
+    return [{k: v for k, v in row.items() if k not in TIMED} for row in stage.rows()]
 
 
 SETTINGS = {

@@ -19,7 +19,7 @@ from exvideo.training.job import TrainingJob
 from exvideo.training.metrics import read_metrics
 from exvideo.training.partitions import whole_tensors
 from exvideo.training.train import Trainer, learning_rate, load_extended_unet
-from tests.training.tiny import BASE, NUM_FRAMES, MadeClips, training_config, training_job
+from tests.training.tiny import BASE, NUM_FRAMES, TIMED, MadeClips, training_config, training_job
 
 
 def trainer(job: TrainingJob, ranks: Ranks, clips: MadeClips | None = None) -> Trainer:
@@ -53,14 +53,7 @@ def newest(job: TrainingJob) -> str:
 
 def comparable(path: Path) -> list[dict]:
     """Rows without what a clock or the machine decides."""
-    timed = (
-        "seconds_per_step",
-        "clips_per_second",
-        "memory_gb",
-        "waiting_for_data",
-        "tflops_per_second",
-    )
-    return [{k: v for k, v in row.items() if k not in timed} for row in read_metrics(path)]
+    return [{k: v for k, v in row.items() if k not in TIMED} for row in read_metrics(path)]
 
 
 def test_warm_up_is_linear_and_then_constant() -> None:

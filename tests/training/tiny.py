@@ -13,6 +13,16 @@ NUM_FRAMES = 4
 """Beyond the base's own 2."""
 
 
+TIMED = (
+    "seconds_per_step",
+    "clips_per_second",
+    "memory_gb",
+    "waiting_for_data",
+    "tflops_per_second",
+)
+"""Of a row's figures, what a clock or the machine decides."""
+
+
 class MadeClips:
     """Clips as `LatentClips` gives them, made from a seed."""
 
