@@ -1,5 +1,6 @@
 """One run at a time on one output."""
 
+import fcntl
 import subprocess
 import sys
 import threading
@@ -74,3 +75,23 @@ def test_a_killed_run_holds_nothing_back(tmp_path: Path) -> None:
     listener = Listener()
     with only_run(tmp_path / "lock", listener):
         assert listener.said == []
+
+
+def test_a_holder_that_has_not_yet_written_its_name_is_waited_for(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    listener = Listener()
+
+    def wait() -> None:
+        with only_run(lock, listener):
+            pass
+
+    waiting = threading.Thread(target=wait)
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        waiting.start()
+        assert not listener.waits.wait(0.3)
+        file.write("process 7")
+        file.flush()
+        assert listener.waits.wait(60)
+    waiting.join()
+    assert "writes here now: process 7 (" in listener.said[0]
