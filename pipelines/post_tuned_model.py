@@ -58,8 +58,9 @@ def work(preset: Preset) -> list[Any]:
     """What a step computes: a training goes on from its checkpoint when all else changes."""
     # A cosine ends with the steps, so that each of them is another one with more.
     ends = {"steps"} if preset.training.schedule == "constant" else set()
-    training = preset.training.model_dump(exclude=INDIFFERENT | ends)
-    return [training, preset.model.model_dump(), preset.clips.num_frames]
+    # Without what stands at its default: an option that comes later leaves trainings of now alone.
+    training = preset.training.model_dump(exclude=INDIFFERENT | ends, exclude_defaults=True)
+    return [training, preset.model.model_dump(exclude_defaults=True), preset.clips.num_frames]
 
 
 def fingerprint(preset: Preset) -> str:

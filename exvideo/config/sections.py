@@ -246,8 +246,10 @@ class TrainingConfig(Section):
     optimizer's weights are float32 in any case."""
     zero_stage: Literal[0, 1, 2, 3]
     """What ZeRO shares out: 1 the optimizer's state, 2 gradients, too, 3 weights, too."""
+    recipe: Literal["edm", "released"] = "edm"
+    """SVD's own objective, as the paper asks, or what ExVideo's released code did instead."""
     sigma: SigmaConfig
-    """The distribution of the noise levels that are trained on."""
+    """The distribution of the noise levels that are trained on, by recipe edm, and validated on."""
     condition_dropout: Fraction
     """Share of the samples without a first frame, for classifier-free guidance."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
@@ -298,6 +300,11 @@ class TrainingConfig(Section):
             raise ValueError(
                 f"zero_stage {self.zero_stage} would sum gradients in bfloat16, of which "
                 f"{self.accumulate} micro-batches a step would lose much: set zero_stage to 2 or 3"
+            )
+        if self.recipe == "released" and self.condition_dropout > 0:
+            raise ValueError(
+                f"recipe released drops no condition: set condition_dropout "
+                f"({self.condition_dropout:g}) to 0"
             )
         if self.warmup_steps >= self.steps:
             raise ValueError(

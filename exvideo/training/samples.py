@@ -6,6 +6,7 @@ number of ranks shares the same steps.
 
 import signal
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
@@ -14,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from exvideo.config import TrainingConfig
 from exvideo.training.distributed import Ranks
-from exvideo.training.objective import Batch, Draw, draw, make_batch
+from exvideo.training.objective import Batch, Draw, draw, make_batch, noise_quantile
+from exvideo.training.released_recipe import released_clip, released_sigma
 
 Clip = Mapping[str, Any]
 """As `exvideo.latents.LatentClips` gives it."""
@@ -40,15 +42,21 @@ class Samples(Dataset[tuple[Clip, Draw]]):
         self._config = config
 
     def __getitem__(self, index: int) -> tuple[Clip, Draw]:
-        clip = self._clips[clip_index(self._config.seed, index, len(self._clips))]
-        return clip, draw(
-            self._config.seed,
+        config = self._config
+        clip = self._clips[clip_index(config.seed, index, len(self._clips))]
+        if config.recipe == "released":
+            clip = released_clip(clip)
+        drawn = draw(
+            config.seed,
             index,
             clip["latents"].shape,
             len(clip["noise_aug_strengths"]),
-            self._config.sigma,
-            self._config.condition_dropout,
+            config.sigma,
+            config.condition_dropout,
         )
+        if config.recipe == "released":
+            drawn = replace(drawn, sigma=released_sigma(noise_quantile(config.seed, index)))
+        return clip, drawn
 
 
 @lru_cache(maxsize=2)

@@ -28,6 +28,7 @@ from exvideo.models import (
     save_extension,
 )
 from exvideo.models.base import folder
+from exvideo.models.extension_file import PUBLISHED_SIGMA
 from exvideo.progress import Progress
 from exvideo.training.budget import step_flops
 from exvideo.training.checkpoints import CheckpointWriter, newest_checkpoint
@@ -40,6 +41,7 @@ from exvideo.training.non_finite import first_non_finite, non_finite_inputs
 from exvideo.training.objective import LEVELS, Batch, level_of, level_sigmas, v_loss
 from exvideo.training.partitions import Engine, compute_with, gathered, whole_tensors
 from exvideo.training.rank_progress import STEPS, RankProgress
+from exvideo.training.released_recipe import released_loss
 from exvideo.training.samples import training_batches
 from exvideo.training.train_state import Position, TrainState
 from exvideo.training.validation import Interrupted, validation_loss
@@ -113,6 +115,7 @@ class Trainer:
         self.clips = clips
         self.held_out = held_out
         self.progress = progress
+        self._loss = released_loss if self.config.recipe == "released" else v_loss
         self.engine: Engine = start_engine(unet, self.config)
         if ranks.first:
             document = deepspeed_config(self.config)
@@ -187,7 +190,7 @@ class Trainer:
             batch = next(batches)
             self._waited += time.monotonic() - asked
             with self._watched(batch):
-                losses = v_loss(self.engine, batch)
+                losses = self._loss(self.engine, batch)
                 self.engine.backward(losses.mean())
             self.engine.step()
             sums += _summed(losses.detach(), level_of(batch.sigma, self.config.sigma))
@@ -331,12 +334,13 @@ class Trainer:
 
     def _metadata(self) -> ExtensionMetadata:
         config = self.engine.module.config
+        released = self.config.recipe == "released"
         return ExtensionMetadata(
             base_id=config.base_id,
             num_frames=config.num_frames,
             native_frames=config.extension["native_frames"],
             scaling_factor=self.clips.scaling_factor,
-            sigma=self.config.sigma.model_dump(),
+            sigma=PUBLISHED_SIGMA if released else self.config.sigma.model_dump(),
             step=self.position.step,
             data_digest=self.job.data_digest,
         )
