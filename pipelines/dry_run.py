@@ -59,6 +59,8 @@ def _lines(preset: Preset, card: Gpu, step: "Budget") -> Iterator[str]:
         f"{training.ranks} x {card.name}, ZeRO {training.zero_stage}, "
         f"activation_checkpointing {training.activation_checkpointing}"
     )
+    if training.frame_ranks > 1:
+        yield f"{training.frame_ranks} GPUs share the {preset.clips.num_frames} frames of a clip"
     yield "\nmemory of a GPU                          GiB"
     for part, size in {
         "weights": step.weights,

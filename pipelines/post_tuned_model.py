@@ -37,6 +37,7 @@ FILES = {
 INDIFFERENT = {
     "ranks",
     "micro_batch_size",
+    "frame_ranks",
     "zero_stage",
     "activation_checkpointing",
     "attention",

@@ -231,6 +231,8 @@ class TrainingConfig(Section):
     """Clips a step, over all ranks."""
     micro_batch_size: Count = 1
     """Clips that a rank holds at a time; it sums their gradients until the step's are complete."""
+    frame_ranks: Count = 1
+    """Ranks that share a clip's frames, for clips that one device can't hold."""
     learning_rate: float = Field(gt=0, le=1)
     """Of AdamW, after the warm-up."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -276,7 +278,7 @@ class TrainingConfig(Section):
     @property
     def accumulate(self) -> int:
         """Micro-batches a rank and step."""
-        return self.batch_size // (self.ranks * self.micro_batch_size)
+        return self.batch_size * self.frame_ranks // (self.ranks * self.micro_batch_size)
 
     @model_validator(mode="before")
     @classmethod
@@ -290,11 +292,17 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        together = self.ranks * self.micro_batch_size
-        if self.batch_size % together != 0:
+        if self.ranks % self.frame_ranks != 0:
             raise ValueError(
-                f"batch_size ({self.batch_size}) must be a multiple of ranks times "
-                f"micro_batch_size ({self.ranks} x {self.micro_batch_size} = {together})"
+                f"ranks ({self.ranks}) must be a multiple of frame_ranks ({self.frame_ranks})"
+            )
+        groups = self.ranks // self.frame_ranks
+        together = groups * self.micro_batch_size
+        if self.batch_size % together != 0:
+            shared = f" / frame_ranks ({self.ranks} / {self.frame_ranks})" * (groups < self.ranks)
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of ranks{shared} times "
+                f"micro_batch_size ({groups} x {self.micro_batch_size} = {together})"
             )
         if self.precision != "float32" and self.accumulate > 1 and self.zero_stage < 2:
             raise ValueError(

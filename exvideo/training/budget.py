@@ -25,6 +25,7 @@ from exvideo.models import (
     trainable_parameters,
 )
 from exvideo.models.attention import FlashAttention
+from exvideo.models.frame_parallel import share_frames
 
 FLOAT32, BFLOAT16 = 4, 2
 """Bytes."""
@@ -72,7 +73,7 @@ def step_budget(preset: Preset) -> Budget:
     levels = len(json.loads((base / VAE_CONFIG).read_text())["block_out_channels"])
     shape = (clips.num_frames, clips.height >> (levels - 1), clips.width >> (levels - 1))
     unet = _unet(base, preset.model, training, clips.num_frames)
-    inputs = _inputs(unet, training.micro_batch_size, shape)
+    inputs = _inputs(unet, training, shape)
     forward, whole = _flops(unet, inputs)
     kept, working = _memory(unet, inputs)
     parameters = sum(it.numel() for it in unet.parameters())
@@ -105,10 +106,10 @@ def step_flops(
 
     Args:
         base: the folder of the base's configurations.
-        latents: frames, height and width of a clip's.
+        latents: frames, height and width of a whole clip's.
     """
     unet = _unet(base, model, training, latents[0])
-    _, whole = _flops(unet, _inputs(unet, training.micro_batch_size, latents))
+    _, whole = _flops(unet, _inputs(unet, training, latents))
     return whole * training.accumulate
 
 
@@ -123,6 +124,8 @@ def _unet(base: Path, model: ModelConfig, training: TrainingConfig, num_frames: 
     half = training.precision != "float32"
     nn.Module.to(unet, torch.bfloat16 if half else torch.float32)
     configure_attention(unet, _FlashOnMeta())
+    if training.frame_ranks > 1:
+        share_frames(unet, _Alone(training.frame_ranks))
     checkpoint_activations(unet, training.activation_checkpointing)
     return unet.train()
 
@@ -144,10 +147,28 @@ class _FlashOnMeta(FlashAttention):
         return output.transpose(1, 2)
 
 
-def _inputs(unet: Any, batch: int, latents: tuple[int, int, int]) -> tuple[torch.Tensor, ...]:
-    frames, height, width = latents
+class _Alone:
+    """The first of the ranks that share a clip, whose others nobody hears of."""
+
+    index = 0
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def exchange(self, x: torch.Tensor, give: list[int], take: list[int]) -> torch.Tensor:
+        # The first rank has a row more where they can't be shared out evenly.
+        return torch.cat([x, x[: sum(take) - len(x)]])
+
+    def total(self, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+
+def _inputs(
+    unet: Any, training: TrainingConfig, latents: tuple[int, int, int]
+) -> tuple[torch.Tensor, ...]:
+    batch, (frames, height, width) = training.micro_batch_size, latents
     dtype = next(unet.parameters()).dtype
-    sizes = [(batch, frames, 8, height, width), (batch,)]
+    sizes = [(batch, frames // training.frame_ranks, 8, height, width), (batch,)]
     sizes += [(batch, 1, unet.config.cross_attention_dim), (batch, 3)]
     return tuple(torch.empty(size, dtype=dtype, device="meta") for size in sizes)
 

@@ -83,15 +83,15 @@ def sample_indices(config: TrainingConfig, ranks: Ranks, first_step: int) -> Ite
     The samples of a step are consecutive, whatever number of ranks shares them.
     """
     first, last = first_step * config.batch_size, config.steps * config.batch_size
-    for start in range(first, last, config.micro_batch_size * ranks.count):
-        mine = start + ranks.rank * config.micro_batch_size
+    for start in range(first, last, config.micro_batch_size * ranks.clip_groups):
+        mine = start + ranks.clip_group * config.micro_batch_size
         yield list(range(mine, mine + config.micro_batch_size))
 
 
 def training_batches(
     clips: Clips, config: TrainingConfig, ranks: Ranks, first_step: int
 ) -> Generator[Batch]:
-    """This rank's micro-batches from `first_step` on, on its device.
+    """This rank's micro-batches from `first_step` on, on its device, of its own frames.
 
     Closing the generator ends the loader's workers.
     """
@@ -104,7 +104,7 @@ def training_batches(
         pin_memory=ranks.device.type == "cuda",
     )
     for batch in loader:
-        yield batch.to(ranks.device)
+        yield batch.frames(ranks.own_frames(batch.latents.shape[1])).to(ranks.device)
 
 
 def _collate(samples: list[tuple[Clip, Draw]], scaling_factor: float) -> Batch:

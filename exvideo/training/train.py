@@ -29,10 +29,11 @@ from exvideo.models import (
 )
 from exvideo.models.base import folder
 from exvideo.models.extension_file import PUBLISHED_SIGMA
+from exvideo.models.frame_parallel import GroupRanks, share_frames
 from exvideo.progress import Progress
 from exvideo.training.budget import step_flops
 from exvideo.training.checkpoints import CheckpointWriter, newest_checkpoint
-from exvideo.training.distributed import Ranks, join_ranks
+from exvideo.training.distributed import Ranks, frame_group, join_ranks
 from exvideo.training.engine import deepspeed_config, start_engine
 from exvideo.training.gpus import peak_tflops
 from exvideo.training.job import TrainingJob
@@ -57,11 +58,13 @@ Stop = Callable[[], bool]
 
 def run_rank(job: TrainingJob) -> int:
     """One rank's whole life; returns its exit code, `INTERRUPTED` where it was asked to stop."""
-    with join_ranks() as ranks:
+    with join_ranks(job.training.frame_ranks) as ranks:
         progress = RankProgress(job.standing, writes=ranks.first)
         progress.doing("loading the base model and extending it")
         clips, held_out = load_clips(job)
         unet = load_extended_unet(job)
+        if ranks.per_clip > 1:
+            share_frames(unet, GroupRanks(frame_group(ranks)))
         progress.doing("starting DeepSpeed")
         trainer = Trainer(job, ranks, unet, clips, held_out, progress)
         return 0 if trainer.run() else INTERRUPTED
@@ -200,7 +203,8 @@ class Trainer:
         if self.engine.was_step_applied():
             self.state.ema.update()
             position.skipped_in_a_row = 0
-            position.losses.append(loss / self.config.batch_size)
+            # Each of the ranks that share a clip has the loss of its own frames.
+            position.losses.append(loss / (self.config.batch_size * self.ranks.per_clip))
             add(position.level_losses, by_level[:LEVELS])
             add(position.level_samples, by_level[LEVELS:])
         else:

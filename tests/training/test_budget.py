@@ -114,6 +114,16 @@ def test_zero_shares_out_what_its_stage_says() -> None:
     ]
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_ranks_that_share_frames_keep_a_share_of_the_activations(count: int) -> None:
+    """As many more frames on as many more ranks, and each rank takes as much as before."""
+    alone = step_budget(load_preset("svd_128f", {"clips.num_frames": 8}))
+    frames = {"clips.num_frames": 8 * count, "training.frame_ranks": count}
+    shared = step_budget(load_preset("svd_128f", frames))
+    assert shared.kept == pytest.approx(alone.kept, rel=0.15)
+    assert shared.working == pytest.approx(alone.working, rel=0.15)
+
+
 def test_the_command_says_whether_it_fits(capsys: pytest.CaptureFixture[str]) -> None:
     assert dry_run.main(["--preset", "tiny", "--gpu", "a100-40"]) == 0
     said = capsys.readouterr().out

@@ -135,8 +135,11 @@ def test_the_model_is_registered_once_with_its_card(whole: StageRun) -> None:
 
 
 def test_a_killed_job_goes_on_with_another_number_of_ranks(tmp_path: Path, whole: StageRun) -> None:
-    """The same clips and noise a step, and the same losses but for rounding."""
-    killed = StageRun(tmp_path / "killed", **SETTINGS)
+    """The same clips and noise a step, and the same losses but for rounding.
+
+    Also where the ranks had shared each clip's frames.
+    """
+    killed = StageRun(tmp_path / "killed", **SETTINGS, frame_ranks=2)
     process = killed.start()
     until_step(killed, 5)
     for it in of_job(killed.root):
@@ -145,13 +148,15 @@ def test_a_killed_job_goes_on_with_another_number_of_ranks(tmp_path: Path, whole
     step = saved_step(killed)
     assert 2 <= step < STEPS
 
-    killed.change("ranks: 2", "ranks: 1")
+    killed.change("frame_ranks: 2", "frame_ranks: 1")
+    killed.change("\n  ranks: 2", "\n  ranks: 1")
     killed.change("zero_stage: 2", "zero_stage: 1")
     printed = finished(killed)
     assert f"step {STEPS}: validation loss" in printed
     _, run = mlflow_run(killed)
     assert run.data.params["training.ranks"] == "2"
     assert run.data.tags["changed/training.ranks"] == "1"
+    assert run.data.tags["changed/training.frame_ranks"] == "1"
     figures = ("loss", "validation_loss", "validation_loss_raw")
     for one, other in zip(killed.rows(), whole.rows(), strict=True):
         shared = {name: other[name] for name in figures if name in other}

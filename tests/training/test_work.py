@@ -13,6 +13,7 @@ from pipelines.post_tuned_model import sections, work
     [
         ("ranks", 1),
         ("micro_batch_size", 2),
+        ("frame_ranks", 4),
         ("zero_stage", 3),
         ("activation_checkpointing", "part"),
         ("attention", "flash_attn"),
