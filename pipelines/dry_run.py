@@ -66,7 +66,7 @@ def _lines(preset: Preset, card: Gpu, step: "Budget") -> Iterator[str]:
         "weights": step.weights,
         "gradients": step.gradients,
         "optimizer: float32 weights and moments": step.optimizer,
-        "average": step.average,
+        "averages": step.averages,
         "communication": step.buckets,
         "activations kept for the backward pass": step.kept,
         "what the backward pass adds": step.working,

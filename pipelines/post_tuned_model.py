@@ -98,8 +98,15 @@ def run(job: Job) -> Outcome:
         tracked.log_artifact(training.engine_config, "training")
         digest = sha256_of(training.extension)
         figures = {**_figures(job, rows, tracked), "precision": training.training.precision}
+        if training.snapshots.is_dir():
+            figures["snapshots for exvideo average"] = str(training.snapshots)
         figures["model version"] = _register(job, training, tracked, figures, digest)
-    return Outcome(digest, FILES, figures)
+    return Outcome(digest, _files(training), figures)
+
+
+def _files(training: "TrainingJob") -> dict[str, str]:
+    averages = {f"extension {name}": path.name for name, path in training.averages.items()}
+    return FILES | averages
 
 
 def _register(
@@ -275,7 +282,7 @@ def grouped(row: "Row") -> tuple[str, dict[str, float]]:
 
 def _publish(job: Job, training: "TrainingJob") -> None:
     """Copy what the ranks left in their local folder to the stage's output."""
-    for file in FILES.values():
+    for file in _files(training).values():
         target = job.output / file
         target.fs.put_file(str(training.folder / file), target.path)
 

@@ -256,6 +256,13 @@ class TrainingConfig(Section):
     """Share of the samples without a first frame, for classifier-free guidance."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     """Of the averaged weights, which are what is published."""
+    more_ema_decays: Annotated[
+        tuple[Annotated[float, Field(ge=0, lt=1)], ...], Field(strict=False)
+    ] = ()
+    """Of further averages, each validated and written beside the published one."""
+    snapshot_every: Count | None = None
+    """Steps between two snapshots of EDM2's power-function averages, from which `exvideo average`
+    makes one of any width afterwards; null keeps none."""
     activation_checkpointing: Literal["none", "block", "part"]
     """What is computed again in the backward pass to save memory; `part` saves most."""
     attention: Literal["sdpa", "flash_attn"]

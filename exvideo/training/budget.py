@@ -26,6 +26,7 @@ from exvideo.models import (
 )
 from exvideo.models.attention import FlashAttention
 from exvideo.models.frame_parallel import share_frames
+from exvideo.training.ema import POWER_WIDTHS
 
 FLOAT32, BFLOAT16 = 4, 2
 """Bytes."""
@@ -44,7 +45,7 @@ class Budget:
     gradients: int
     optimizer: int
     """Float32 weights and Adam's two moments."""
-    average: int
+    averages: int
     buckets: int
     """What ZeRO sends at a time."""
     kept: int
@@ -54,7 +55,7 @@ class Budget:
 
     @property
     def peak(self) -> int:
-        held = self.weights + self.gradients + self.optimizer + self.average + self.buckets
+        held = self.weights + self.gradients + self.optimizer + self.averages + self.buckets
         return held + self.kept + self.working
 
 
@@ -81,6 +82,8 @@ def step_budget(preset: Preset) -> Budget:
     size = FLOAT32 if training.precision == "float32" else BFLOAT16
     stage, ranks = training.zero_stage, training.ranks
     summed = FLOAT32 if training.accumulate > 1 else size
+    averages = 1 + len(training.more_ema_decays)
+    averages += len(POWER_WIDTHS) if training.snapshot_every is not None else 0
     bucket = min(50_000_000, trained)
     return Budget(
         parameters=parameters,
@@ -90,7 +93,7 @@ def step_budget(preset: Preset) -> Budget:
         weights=parameters * size // (ranks if stage == 3 else 1),
         gradients=trained * summed // (ranks if stage > 1 else 1),
         optimizer=3 * trained * FLOAT32 // (ranks if stage > 0 else 1),
-        average=trained * FLOAT32 // (ranks if stage > 0 else 1),
+        averages=averages * trained * FLOAT32 // (ranks if stage > 0 else 1),
         buckets=2 * bucket * size if ranks > 1 else 0,
         kept=kept,
         working=working,

@@ -14,7 +14,7 @@ from exvideo.config.base_folder import VAE_CONFIG
 from exvideo.models import trainable_parameters
 from exvideo.models.base import folder
 from exvideo.training.budget import Budget, step_budget
-from exvideo.training.train import load_extended_unet
+from exvideo.training.load import load_extended_unet
 from pipelines import dry_run
 from tests.training.tiny import BASE, training_job
 
@@ -101,7 +101,7 @@ def test_zero_shares_out_what_its_stage_says() -> None:
     }
     for it in shared.values():
         assert it.optimizer == plain.optimizer // 4
-        assert it.average == plain.average // 4
+        assert it.averages == plain.averages // 4
     assert [shared[s].gradients for s in (1, 2, 3)] == [
         plain.trained * 4,
         plain.trained,
@@ -112,6 +112,11 @@ def test_zero_shares_out_what_its_stage_says() -> None:
         plain.weights,
         plain.weights // 4,
     ]
+
+
+def test_every_average_is_counted() -> None:
+    more = {"training.more_ema_decays": [0.9, 0.99], "training.snapshot_every": 10}
+    assert budget(**more).averages == 5 * budget().averages
 
 
 @pytest.mark.parametrize("count", [2, 4])

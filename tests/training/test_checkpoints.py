@@ -13,8 +13,9 @@ from exvideo.errors import InputError
 from exvideo.training import checkpoints
 from exvideo.training.distributed import Ranks
 from exvideo.training.job import TrainingJob
+from exvideo.training.load import load_extended_unet
 from exvideo.training.metrics import read_metrics
-from exvideo.training.train import Trainer, load_extended_unet
+from exvideo.training.train import Trainer
 from exvideo.training.train_state import Position, TrainState
 from tests.told import Told
 from tests.training.tiny import MadeClips, training_job

@@ -75,6 +75,7 @@ SETTINGS = {
     "steps": STEPS,
     "log_every": 1,
     "validate_every": STEPS,
+    "more_ema_decays": (0.9,),
 }
 
 
@@ -117,7 +118,7 @@ def test_a_job_on_two_ranks_survives_a_sigterm_as_if_it_had_not_been(
     assert stopped.receipt.digest == whole.receipt.digest
     one, other = load_file(stopped.output("extension")), load_file(whole.output("extension"))
     assert all(one[name].equal(other[name]) for name in one)
-    for file in ("middle", "curve", "model"):
+    for file in ("middle", "curve", "model", "extension ema-0.9"):
         assert whole.output(file).stat().st_size > 0
 
 
