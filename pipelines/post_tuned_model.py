@@ -5,7 +5,7 @@ python -m pipelines.post_tuned_model --preset tiny --set training.steps=200
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from pipelines.base_digest import base_digest
 from pipelines.stage import Job, Outcome, Stage, main
 
 if TYPE_CHECKING:
+    from upath import UPath
+
     from exvideo.tracking import TrackedRun
     from exvideo.training.job import TrainingJob
     from exvideo.training.metrics import Row
@@ -46,6 +48,7 @@ INDIFFERENT = {
     "validation_clips",
     "checkpoint_every",
     "keep_checkpoints",
+    "copy_checkpoints",
     "loader_workers",
 }
 """Training settings that leave the weights as they are, but for rounding."""
@@ -87,7 +90,8 @@ def run(job: Job) -> Outcome:
         job.progress.say(f"{training.training.ranks} ranks started; they log to {training.log}")
         job.progress.doing("the ranks load their libraries")
         forward = _Forward(job, tracked)
-        follow(training, ranks, forward, forward.tell)
+        with _copied(job, training) as look:
+            follow(training, ranks, forward, forward.tell, look)
         job.progress.doing("publishing the model")
         forward.flush()
         rows = read_metrics(training.metrics)
@@ -142,10 +146,13 @@ def _register(
 def _training_job(job: Job) -> "TrainingJob":
     """The job with its precision chosen; a training that goes on keeps what it began with."""
     from exvideo.precision import choose_precision_apart
+    from exvideo.training.checkpoint_copies import fetch_newest
     from exvideo.training.job import TrainingJob
 
     shards = job.inputs["latent_shards"]
     folder = _folder(job)
+    if job.preset.training.copy_checkpoints:
+        fetch_newest(_store(job, folder), folder, job.progress.say)
     begun = TrainingJob.begun(folder)
     if begun is None:
         job.progress.doing("asking the device for its precision")
@@ -163,6 +170,28 @@ def _training_job(job: Job) -> "TrainingJob":
         data_digest=shards.receipt.digest,
         folder=folder,
     )
+
+
+@contextmanager
+def _copied(job: Job, training: "TrainingJob") -> Iterator[Callable[[], None]]:
+    """Something to call now and then, which copies checkpoints; the last one goes with the block's
+    end, also after a stop.
+    """
+    from exvideo.training.checkpoint_copies import CheckpointCopies
+
+    if not training.training.copy_checkpoints:
+        yield lambda: None
+        return
+    copies = CheckpointCopies(training, _store(job, training.folder), job.progress.say)
+    try:
+        yield copies.look
+    finally:
+        copies.finish()
+
+
+def _store(job: Job, folder: Path) -> "UPath":
+    """Where the checkpoints of the training in `folder` are copied to."""
+    return job.output.parent / "checkpoints" / folder.relative_to(job.scratch.absolute().parent)
 
 
 def _folder(job: Job) -> Path:

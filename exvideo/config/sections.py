@@ -279,6 +279,9 @@ class TrainingConfig(Section):
     """Steps between two checkpoints."""
     keep_checkpoints: Count
     """Older ones are deleted."""
+    copy_checkpoints: bool = False
+    """Whether they are copied from the scratch folder to the data root, such as a bucket, from
+    where another machine goes on when this one is gone."""
     loader_workers: int = Field(ge=0, le=256)
     """Processes a rank that read latents; 0 reads in the rank itself."""
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -40,6 +41,13 @@ def until_step(stage: StageRun, step: int) -> None:
             return
         time.sleep(0.05)
     raise TimeoutError(f"step {step} was not reached")
+
+
+def until_copied(stage: StageRun) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not list(stage.root.glob("test/post_tuned_model/checkpoints/*/step-*/manifest.json")):
+        assert time.monotonic() < deadline, "no checkpoint was copied"
+        time.sleep(0.05)
 
 
 def saved_step(stage: StageRun) -> int:
@@ -138,14 +146,16 @@ def test_the_model_is_registered_once_with_its_card(whole: StageRun) -> None:
 def test_a_killed_job_goes_on_with_another_number_of_ranks(tmp_path: Path, whole: StageRun) -> None:
     """The same clips and noise a step, and the same losses but for rounding.
 
-    Also where the ranks had shared each clip's frames.
+    Also where the ranks had shared each clip's frames, and the machine's own disk is gone.
     """
-    killed = StageRun(tmp_path / "killed", **SETTINGS, frame_ranks=2)
+    killed = StageRun(tmp_path / "killed", **SETTINGS, frame_ranks=2, copy_checkpoints=True)
     process = killed.start()
     until_step(killed, 5)
+    until_copied(killed)
     for it in of_job(killed.root):
         it.kill()
     process.communicate(timeout=60)
+    shutil.rmtree(killed.root / "test" / "scratch")
     step = saved_step(killed)
     assert 2 <= step < STEPS
 
@@ -153,6 +163,7 @@ def test_a_killed_job_goes_on_with_another_number_of_ranks(tmp_path: Path, whole
     killed.change("\n  ranks: 2", "\n  ranks: 1")
     killed.change("zero_stage: 2", "zero_stage: 1")
     printed = finished(killed)
+    assert f"fetching the checkpoint of step {step} from {killed.root}" in printed
     assert f"step {STEPS}: validation loss" in printed
     _, run = mlflow_run(killed)
     assert run.data.params["training.ranks"] == "2"
