@@ -42,6 +42,7 @@ INDIFFERENT = {
     "frame_ranks",
     "zero_stage",
     "activation_checkpointing",
+    "activation_gib",
     "attention",
     "log_every",
     "validate_every",

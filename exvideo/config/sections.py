@@ -265,6 +265,9 @@ class TrainingConfig(Section):
     makes one of any width afterwards; null keeps none."""
     activation_checkpointing: Literal["none", "block", "part"]
     """What is computed again in the backward pass to save memory; `part` saves most."""
+    activation_gib: PositiveFloat | None = None
+    """Room for a rank's kept activations: as many blocks as fit keep theirs, and are not computed
+    again. With `block`; null keeps none."""
     attention: Literal["sdpa", "flash_attn"]
     """torch's own kernels, flash among them, or the flash-attn package."""
     seed: Seed
@@ -323,6 +326,11 @@ class TrainingConfig(Section):
             raise ValueError(
                 f"recipe released drops no condition: set condition_dropout "
                 f"({self.condition_dropout:g}) to 0"
+            )
+        if self.activation_gib is not None and self.activation_checkpointing != "block":
+            raise ValueError(
+                "activation_gib says which blocks are not computed again: set "
+                f"activation_checkpointing ({self.activation_checkpointing}) to block"
             )
         if self.warmup_steps >= self.steps:
             raise ValueError(

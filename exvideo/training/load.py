@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 from upath import UPath
 
 from exvideo.errors import InputError
@@ -29,7 +30,7 @@ def load_clips(job: TrainingJob) -> tuple[LatentClips, LatentClips]:
     return clips, held_out
 
 
-def load_extended_unet(job: TrainingJob) -> torch.nn.Module:
+def load_extended_unet(job: TrainingJob) -> ModelMixin:
     """The base in float32, extended, its attention and activations as the job asks."""
     # NaN gradients are reported of cuDNN's attention (pytorch #196678, cudnn-frontend #1072);
     # without it, torch takes its flash kernel in half precision.

@@ -8,25 +8,20 @@ from contextlib import contextmanager
 import psutil
 import torch
 
-from exvideo.models.base import folder
-from exvideo.training.budget import step_flops
 from exvideo.training.gpus import peak_tflops
-from exvideo.training.job import TrainingJob
 
 
 class StepFigures:
     """Measures the steps since the last row of figures.
 
     Args:
-        latents: frames, height and width of a clip's.
+        flops: of a step on this rank.
+        clips: of a step, over all ranks.
     """
 
-    def __init__(
-        self, job: TrainingJob, latents: tuple[int, int, int], device: torch.device
-    ) -> None:
-        flops = step_flops(folder(job.model.base), job.model, job.training, latents)
+    def __init__(self, flops: float, clips: int, device: torch.device) -> None:
         self._tflops = flops / 1e12
-        self._clips = job.training.batch_size
+        self._clips = clips
         self._device = device
         on_gpu = device.type == "cuda"
         peak = peak_tflops(torch.cuda.get_device_name(device)) if on_gpu else None

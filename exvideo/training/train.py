@@ -8,12 +8,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 
 from exvideo.config import TrainingConfig
 from exvideo.errors import InputError
 from exvideo.latents.dataset import LatentClips
+from exvideo.models import checkpoint_activations
+from exvideo.models.base import folder
 from exvideo.models.frame_parallel import GroupRanks, share_frames
 from exvideo.progress import Progress
+from exvideo.training.budget import step_plan
 from exvideo.training.checkpoints import CheckpointWriter, newest_checkpoint
 from exvideo.training.distributed import Ranks, frame_group, join_ranks
 from exvideo.training.engine import deepspeed_config, start_engine
@@ -61,7 +65,7 @@ class Trainer:
         self,
         job: TrainingJob,
         ranks: Ranks,
-        unet: torch.nn.Module,
+        unet: ModelMixin,
         clips: LatentClips,
         held_out: LatentClips,
         progress: Progress,
@@ -74,6 +78,9 @@ class Trainer:
         self.held_out = held_out
         self.progress = progress
         self._loss = released_loss if self.config.recipe == "released" else v_loss
+        frames, _, height, width = clips[0]["latents"].shape
+        plan = step_plan(folder(job.model.base), job.model, self.config, (frames, height, width))
+        checkpoint_activations(unet, self.config.activation_checkpointing, plan.keep)
         self.engine: Engine = start_engine(unet, self.config)
         if ranks.first:
             document = deepspeed_config(self.config)
@@ -92,8 +99,7 @@ class Trainer:
             )
         self._saved = self.position.step if checkpoint is not None else None
         self.log = MetricsLog(job.metrics, self.position.step, writes=ranks.first)
-        frames, _, height, width = clips[0]["latents"].shape
-        self.figures = StepFigures(job, (frames, height, width), ranks.device)
+        self.figures = StepFigures(plan.flops, self.config.batch_size, ranks.device)
         self._non_finite: str | None = None
 
     @property

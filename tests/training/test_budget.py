@@ -1,6 +1,7 @@
 """A dry run against the same step with memory."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from exvideo.config import load_preset
 from exvideo.config.base_folder import VAE_CONFIG
-from exvideo.models import trainable_parameters
+from exvideo.models import checkpoint_activations, trainable_parameters
 from exvideo.models.base import folder
-from exvideo.training.budget import Budget, step_budget
+from exvideo.training.budget import Budget, step_budget, step_plan
+from exvideo.training.kept_regions import GIB, Region, chosen
 from exvideo.training.load import load_extended_unet
 from pipelines import dry_run
 from tests.training.tiny import BASE, training_job
@@ -44,10 +46,11 @@ def budget(policy: str = "none", **changes: Any) -> Budget:
     return step_budget(preset(policy, **changes))
 
 
-def real_step(tmp_path: Path, policy: str, latent_size: int):
+def real_step(tmp_path: Path, policy: Any, latent_size: int, keep: Sequence[str] = ()):
     """A U-Net with memory, and one forward and backward pass of it."""
     job = training_job(tmp_path, activation_checkpointing=policy)
     unet: Any = load_extended_unet(job.model_copy(update={"num_frames": FRAMES}))
+    checkpoint_activations(unet, policy, keep)
     for parameter in trainable_parameters(unet).values():
         parameter.register_post_accumulate_grad_hook(lambda it: setattr(it, "grad", None))
 
@@ -89,6 +92,35 @@ def test_the_operations_are_those_of_a_step(tmp_path: Path, policy: str) -> None
     with FlopCounterMode(display=False) as flops:
         step()
     assert budget(policy).step_flops == flops.get_total_flops()
+
+
+def test_regions_are_chosen_by_their_arithmetic_a_byte() -> None:
+    regions = [
+        Region("large", 100, 400),
+        Region("dense", 10, 100),
+        Region("small", 5, 10),
+        Region("nothing", 0, 50),
+    ]
+    assert chosen(regions, 200) == ["dense", "large", "small"]
+    assert chosen(regions, 20) == ["dense", "small"]
+    assert chosen(regions, 9) == ["small"]
+
+
+def test_what_has_room_is_kept_and_not_computed_again(tmp_path: Path) -> None:
+    least, most = budget("block"), budget("none")
+    room = (least.kept + most.kept) / 2 / GIB
+    found = budget("block", **{"training.activation_gib": room})
+    assert 0.9 * room < found.kept / GIB <= room
+    assert most.step_flops < found.step_flops < least.step_flops
+
+    size = latent_size()
+    planned = preset("block", **{"training.activation_gib": room})
+    plan = step_plan(folder(BASE), planned.model, planned.training, (FRAMES, size, size))
+    assert plan.flops == found.step_flops
+    step = real_step(tmp_path, "block", size, plan.keep)
+    with FlopCounterMode(display=False) as flops:
+        step()
+    assert flops.get_total_flops() == plan.flops
 
 
 def test_zero_shares_out_what_its_stage_says() -> None:

@@ -16,6 +16,7 @@ from pipelines.post_tuned_model import sections, work
         ("frame_ranks", 4),
         ("zero_stage", 3),
         ("activation_checkpointing", "part"),
+        ("activation_gib", 30),
         ("attention", "flash_attn"),
         ("validate_every", 10),
         ("checkpoint_every", 10),
