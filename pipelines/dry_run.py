@@ -74,6 +74,7 @@ def _lines(preset: Preset, card: Gpu, step: "Budget") -> Iterator[str]:
         yield f"  {part:<38} {size / GIB:>6.2f}"
     verdict = "it fits" if _fits(card, step) else "it does NOT fit: see docs/training.md"
     yield f"  {'at the peak':<38} {step.peak / GIB:>6.2f}   of {card.gib:g}: {verdict}"
+    yield f"  {'of the host, for each GPU':<38} {step.host / GIB:>6.2f}"
     flops = step.step_flops / 1e12
     yield (
         f"\na step of {training.batch_size} clips: {flops:,.3g} TFLOP a GPU, "

@@ -41,6 +41,7 @@ INDIFFERENT = {
     "micro_batch_size",
     "frame_ranks",
     "zero_stage",
+    "offload_optimizer",
     "activation_checkpointing",
     "activation_gib",
     "attention",

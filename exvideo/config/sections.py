@@ -250,6 +250,9 @@ class TrainingConfig(Section):
     """What ZeRO shares out: 1 the optimizer's state, 2 gradients, too, 3 weights, too."""
     recipe: Literal["edm", "released"] = "edm"
     """SVD's own objective, as the paper asks, or what ExVideo's released code did instead."""
+    offload_optimizer: bool = False
+    """Whether the optimizer and its state are on the CPU, for GPUs that have no room for them;
+    needs zero_stage 1 or more."""
     sigma: SigmaConfig
     """The distribution of the noise levels that are trained on, by recipe edm, and validated on."""
     condition_dropout: Fraction
@@ -327,6 +330,8 @@ class TrainingConfig(Section):
                 f"recipe released drops no condition: set condition_dropout "
                 f"({self.condition_dropout:g}) to 0"
             )
+        if self.offload_optimizer and self.zero_stage == 0:
+            raise ValueError("offload_optimizer is ZeRO's: set zero_stage to 1 or more")
         if self.activation_gib is not None and self.activation_checkpointing != "block":
             raise ValueError(
                 "activation_gib says which blocks are not computed again: set "

@@ -40,6 +40,8 @@ class Budget:
     """Activations that the forward pass leaves for the backward pass."""
     working: int
     """What the backward pass adds to them where it takes most."""
+    host: int
+    """On the host: the copy that a checkpoint is written from, and what is offloaded."""
 
     @property
     def peak(self) -> int:
@@ -75,6 +77,11 @@ def step_budget(preset: Preset) -> Budget:
     averages = 1 + len(training.more_ema_decays)
     averages += len(POWER_WIDTHS) if training.snapshot_every is not None else 0
     bucket = min(50_000_000, trained)
+    held = trained * FLOAT32 // (ranks if stage > 0 else 1)
+    state = {"optimizer": 3 * held, "averages": averages * held}
+    offloaded = sum(state.values()) if training.offload_optimizer else 0
+    if offloaded:
+        state = dict.fromkeys(state, 0)
     return Budget(
         parameters=parameters,
         trained=trained,
@@ -82,11 +89,11 @@ def step_budget(preset: Preset) -> Budget:
         step_flops=whole * training.accumulate,
         weights=parameters * size // (ranks if stage == 3 else 1),
         gradients=trained * summed // (ranks if stage > 1 else 1),
-        optimizer=3 * trained * FLOAT32 // (ranks if stage > 0 else 1),
-        averages=averages * trained * FLOAT32 // (ranks if stage > 0 else 1),
+        **state,
         buckets=2 * bucket * size if ranks > 1 else 0,
         kept=kept,
         working=working,
+        host=(3 + averages) * held + offloaded,
     )
 
 

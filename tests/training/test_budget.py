@@ -151,6 +151,12 @@ def test_every_average_is_counted() -> None:
     assert budget(**more).averages == 5 * budget().averages
 
 
+def test_an_offloaded_optimizer_is_the_hosts() -> None:
+    here, there = budget(), budget(**{"training.offload_optimizer": True})
+    assert (there.optimizer, there.averages) == (0, 0)
+    assert here.peak - there.peak == here.optimizer + here.averages == there.host - here.host
+
+
 @pytest.mark.parametrize("count", [2, 4])
 def test_ranks_that_share_frames_keep_a_share_of_the_activations(count: int) -> None:
     """As many more frames on as many more ranks, and each rank takes as much as before."""

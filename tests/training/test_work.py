@@ -17,6 +17,7 @@ from pipelines.post_tuned_model import sections, work
         ("zero_stage", 3),
         ("activation_checkpointing", "part"),
         ("activation_gib", 30),
+        ("offload_optimizer", True),
         ("attention", "flash_attn"),
         ("validate_every", 10),
         ("checkpoint_every", 10),
