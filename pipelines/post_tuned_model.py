@@ -45,6 +45,7 @@ INDIFFERENT = {
     "activation_checkpointing",
     "activation_gib",
     "attention",
+    "compile",
     "log_every",
     "validate_every",
     "validation_clips",

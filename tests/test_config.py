@@ -50,6 +50,10 @@ def test_the_full_preset_is_the_papers_recipe() -> None:
             {"training.offload_optimizer": True, "training.zero_stage": 0},
             "offload_optimizer is ZeRO's: set zero_stage to 1 or more",
         ),
+        (
+            {"training.compile": True, "training.zero_stage": 3},
+            "compile can't be had together with frame_ranks above 1 or zero_stage 3",
+        ),
         ({"training.activation_gib": 20}, "set activation_checkpointing (none) to block"),
         ({"training.frame_ranks": 2}, "ranks (1) must be a multiple of frame_ranks (2)"),
         ({"training.hostfile": "hosts"}, "a training runs on one node so far"),

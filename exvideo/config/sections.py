@@ -271,6 +271,8 @@ class TrainingConfig(Section):
     activation_gib: PositiveFloat | None = None
     """Room for a rank's kept activations: as many blocks as fit keep theirs, and are not computed
     again. With `block`; null keeps none."""
+    compile: bool = False
+    """Whether blocks are compiled (torch.compile), which takes minutes at each start."""
     attention: Literal["sdpa", "flash_attn"]
     """torch's own kernels, flash among them, or the flash-attn package."""
     seed: Seed
@@ -329,6 +331,11 @@ class TrainingConfig(Section):
             raise ValueError(
                 f"recipe released drops no condition: set condition_dropout "
                 f"({self.condition_dropout:g}) to 0"
+            )
+        if self.compile and (self.frame_ranks > 1 or self.zero_stage == 3):
+            raise ValueError(
+                "compile can't be had together with frame_ranks above 1 or zero_stage 3, which "
+                "exchange tensors within a block: set it to false"
             )
         if self.offload_optimizer and self.zero_stage == 0:
             raise ValueError("offload_optimizer is ZeRO's: set zero_stage to 1 or more")

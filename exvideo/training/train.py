@@ -15,6 +15,7 @@ from exvideo.errors import InputError
 from exvideo.latents.dataset import LatentClips
 from exvideo.models import checkpoint_activations
 from exvideo.models.base import folder
+from exvideo.models.compilation import compile_blocks
 from exvideo.models.frame_parallel import GroupRanks, share_frames
 from exvideo.progress import Progress
 from exvideo.training.budget import step_plan
@@ -81,6 +82,8 @@ class Trainer:
         frames, _, height, width = clips[0]["latents"].shape
         plan = step_plan(folder(job.model.base), job.model, self.config, (frames, height, width))
         checkpoint_activations(unet, self.config.activation_checkpointing, plan.keep)
+        if self.config.compile:
+            compile_blocks(unet)
         self.engine: Engine = start_engine(unet, self.config)
         if ranks.first:
             document = deepspeed_config(self.config)

@@ -180,6 +180,19 @@ def test_the_average_is_that_of_the_float32_weights(tmp_path: Path, ranks: Ranks
     assert all(torch.equal(saved[name], expected[name]) for name in expected)
 
 
+def test_compiled_blocks_train_alike(tmp_path: Path, ranks: Ranks) -> None:
+    settings = {"steps": 2, "activation_checkpointing": "block"}
+    jobs = [training_job(tmp_path / str(it), compile=it, **settings) for it in (False, True)]
+    for job in jobs:
+        training = trainer(job, ranks)
+        assert training.run()
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    plain, compiled = (read_metrics(job.metrics) for job in jobs)
+    for one, other in zip(plain, compiled, strict=True):
+        losses = {name: value for name, value in one.items() if "loss" in name}
+        assert {name: other[name] for name in losses} == pytest.approx(losses, rel=1e-4)
+
+
 def test_training_keeps_attention_off_cudnn_and_leaves_it_its_flash_kernel(tmp_path: Path) -> None:
     load_extended_unet(training_job(tmp_path))
     assert not torch.backends.cuda.cudnn_sdp_enabled()

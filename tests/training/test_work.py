@@ -19,6 +19,7 @@ from pipelines.post_tuned_model import sections, work
         ("activation_gib", 30),
         ("offload_optimizer", True),
         ("attention", "flash_attn"),
+        ("compile", True),
         ("validate_every", 10),
         ("checkpoint_every", 10),
         ("loader_workers", 1),
