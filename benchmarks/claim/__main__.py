@@ -4,15 +4,15 @@ python -m benchmarks.claim --work outputs/claim
 
 The stages before training run once. Every training, clip and clip's numbers are kept in the work
 folder by what they depend on: a second call makes only what is missing. Numbers are by OpenCV's
-DIS, with --raft by the preset's RAFT, which takes seconds a clip. The tables are printed, and
-rewritten after each group of rows.
+DIS, with --raft by the preset's RAFT, which takes seconds a clip. claim.md, claim.json and
+claim.png are written anew after each row; the tables are printed at the end.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -77,17 +77,17 @@ class Claim:
         self._groups["main"][plan.MAIN] = after
         self._groups["main"]["real clips"] = self._measured_real()
         self._report()
-        for name, rows in (
-            ("baselines", plan.baseline_rows(self.sizes)),
-            ("ablations", plan.ablation_rows(self.sizes)),
-        ):
-            self._measure(name, rows)
-            self._report()
+        self._measure("baselines", plan.baseline_rows(self.sizes), each=self._report)
+        self._measure("ablations", plan.ablation_rows(self.sizes), each=self._report)
+        print((self.work / "claim.md").read_text())
 
-    def _measure(self, group: str, rows: Sequence[plan.Row]) -> None:
+    def _measure(
+        self, group: str, rows: Sequence[plan.Row], each: Callable[[], None] = lambda: None
+    ) -> None:
         for row in rows:
             print(f"{group}: {row.name}", file=sys.stderr, flush=True)
             self._groups.setdefault(group, {})[row.name] = self._samples(row)
+            each()
 
     def _samples(self, row: plan.Row) -> Samples:
         preset = plan.preset(row, self.sizes, str(self.work))
@@ -124,7 +124,7 @@ class Claim:
         return found
 
     def _report(self) -> None:
-        """Print the tables; write claim.md, claim.json and claim.png."""
+        """Write claim.md, claim.json and claim.png."""
         before, after = (self._groups["main"][it] for it in (plan.BEFORE, plan.MAIN))
         found = {
             group: {name: tables.estimates(it) for name, it in rows.items()}
@@ -136,12 +136,12 @@ class Claim:
             for row in plan.main_rows(self.sizes)[1:]
         ]
         rows = [read_metrics(job.metrics) for job in jobs]
+        curves = [curve(it) for it in rows]
         arrivals = [reached(it, self.target) for it in rows]
         parts = [self._table(group, it) for group, it in found.items()]
         parts.insert(1, tables.table(changed, {"after less before": len(after)}))
         parts.append(tables.convergence_table(arrivals, self.target))
         text = "\n\n".join(parts) + "\n"
-        print(text, flush=True)
         (self.work / "claim.md").write_text(text)
         document = {
             "sizes": asdict(self.sizes),
@@ -149,12 +149,12 @@ class Claim:
             "estimator": "DIS" if self._raft is None else self._raft.name,
             "estimates": _plain(found),
             "changes": _plain({"main": changed})["main"],
-            "curves": [curve(it) for it in rows],
+            "curves": curves,
             "target": self.target,
             "reached": [None if it is None else asdict(it) for it in arrivals],
         }
         (self.work / "claim.json").write_text(json.dumps(document, indent=1))
-        draw(self.work / "claim.png", found, document["curves"], arrivals, self.target)
+        draw(self.work / "claim.png", found, curves, arrivals, self.target)
 
     def _table(self, group: str, found: Mapping[str, Mapping[str, Estimate]]) -> str:
         counts = {name: len(it) for name, it in self._groups[group].items()}

@@ -62,7 +62,7 @@ def baseline_rows(sizes: Sizes) -> list[Row]:
 
 
 def ablation_rows(sizes: Sizes) -> list[Row]:
-    """Each with the first seed, to be compared with `after, seed 0` over the same first frames."""
+    """Each with the first seed; "all" is the main training, over the same few first frames."""
     n = sizes.ablated_frames
     ping_pong = {"model.table_init": "ping_pong"}
     parts = {
@@ -71,8 +71,10 @@ def ablation_rows(sizes: Sizes) -> list[Row]:
         "temporal blocks alone": "temporal_blocks",
     }
     return [
+        Row("nothing", n),
+        Row("all", n, {}),
+        Row("ping-pong, nothing", n, model=ping_pong),
         *(Row(name, n, {"training.parts": [part]}) for name, part in parts.items()),
-        Row("ping-pong, before", n, model=ping_pong),
-        Row("ping-pong, after", n, {}, ping_pong),
+        Row("ping-pong, all", n, {}, ping_pong),
         Row("released objective", n, {"training.recipe": "released"}),
     ]
