@@ -250,6 +250,11 @@ class TrainingConfig(Section):
     """What ZeRO shares out: 1 the optimizer's state, 2 gradients, too, 3 weights, too."""
     recipe: Literal["edm", "released"] = "edm"
     """SVD's own objective, as the paper asks, or what ExVideo's released code did instead."""
+    parts: Annotated[
+        tuple[Literal["table", "convolution", "temporal_blocks"], ...],
+        Field(min_length=1, strict=False),
+    ] = ("table", "convolution", "temporal_blocks")
+    """What of the extension is trained: all of it, or less, to see what each part brings."""
     offload_optimizer: bool = False
     """Whether the optimizer and its state are on the CPU, for GPUs that have no room for them;
     needs zero_stage 1 or more."""

@@ -1,11 +1,18 @@
 """Which tensors make up an extension, and which of them are trained."""
 
 import re
+from collections.abc import Collection
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from exvideo.models.architecture import architecture_of, extension_structure
+
+Part = Literal["table", "convolution", "temporal_blocks"]
+"""Of an extension: what it adds, and what it takes over from the base."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 def extension_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -31,11 +38,24 @@ def extension_state(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: parameter.detach() for name, parameter in extension_parameters(model).items()}
 
 
-def freeze_base(model: nn.Module) -> None:
-    """The paper's rule: freeze all but the extension."""
+def freeze_base(model: nn.Module, parts: Collection[Part] = PARTS) -> None:
+    """The paper's rule: freeze all but the extension; of it, train `parts` alone.
+
+    `temporal_blocks` are all tensors that were the base's, of SVD its position MLPs, too, or
+    LoRA's factors in their place. Raises ValueError where the model has nothing of these parts.
+    """
     model.requires_grad_(False)
-    for parameter in extension_parameters(model).values():
+    chosen = [it for name, it in extension_parameters(model).items() if _part_of(name) in parts]
+    if not chosen:
+        raise ValueError(f"{type(model).__name__}'s extension has no {' and no '.join(parts)}.")
+    for parameter in chosen:
         parameter.requires_grad_(True)
+
+
+def _part_of(name: str) -> Part:
+    if ".positional_embedding." in name:
+        return "table"
+    return "convolution" if ".positional_conv." in name else "temporal_blocks"
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -9,7 +9,13 @@ from upath import UPath
 from exvideo.errors import InputError
 from exvideo.latents.dataset import LatentClips
 from exvideo.latents.manifest import read_manifest
-from exvideo.models import checkpoint_activations, configure_attention, extend, load_unet
+from exvideo.models import (
+    checkpoint_activations,
+    configure_attention,
+    extend,
+    freeze_base,
+    load_unet,
+)
 from exvideo.training.job import TrainingJob
 
 
@@ -37,6 +43,7 @@ def load_extended_unet(job: TrainingJob) -> ModelMixin:
     torch.backends.cuda.enable_cudnn_sdp(False)
     unet: Any = load_unet(job.model.base)
     extend(unet, job.num_frames, **job.model.extension())
+    freeze_base(unet, job.training.parts)
     configure_attention(unet, job.training.attention)
     checkpoint_activations(unet, job.training.activation_checkpointing)
     return unet.train()

@@ -15,7 +15,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from exvideo.config import ModelConfig, TrainingConfig
 from exvideo.config.base_folder import UNET_CONFIG
-from exvideo.models import checkpoint_activations, configure_attention, extend
+from exvideo.models import checkpoint_activations, configure_attention, extend, freeze_base
 from exvideo.models.attention import FlashAttention
 from exvideo.models.frame_parallel import share_frames
 
@@ -34,6 +34,7 @@ def unet_without_memory(
         unet: Any = UNetSpatioTemporalConditionModel.from_config(config)
         unet.to("meta")  # the mixing factors are made on the CPU whatever the context says
         extend(unet, num_frames, **model.extension())
+        freeze_base(unet, training.parts)
     # Not the model's own `to`, which keeps some parts in float32 for inference.
     half = training.precision != "float32"
     nn.Module.to(unet, torch.bfloat16 if half else torch.float32)

@@ -7,6 +7,7 @@ from exvideo.models import (
     freeze_base,
     trainable_parameters,
 )
+from exvideo.models.trainable import Part
 from tests.models.tiny import clip_inputs, full_size_unet, run, tiny_unet
 
 TENSORS_PER_TRANSFORMER = 33
@@ -42,6 +43,28 @@ def test_freezing_again_restores_the_rule():
     unet.requires_grad_(True)
     freeze_base(unet)
     assert set(trainable_parameters(unet)) == rule
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        ("table", {"positional_embedding"}),
+        ("convolution", {"positional_conv"}),
+        ("temporal_blocks", {"time_pos_embed", "temporal_transformer_blocks"}),
+    ],
+)
+def test_a_part_alone_is_trained(part: Part, names: set[str]):
+    unet = extend(tiny_unet(), 20)
+    rule = set(trainable_parameters(unet))
+    freeze_base(unet, [part])
+    expected = {name for name in rule if names & set(name.split("."))}
+    assert set(trainable_parameters(unet)) == expected != set()
+
+
+def test_an_extension_without_the_part_is_refused():
+    unet = extend(tiny_unet(), 20)
+    with pytest.raises(ValueError, match="ExtendedUNet's extension has no"):
+        freeze_base(unet, [])
 
 
 def test_the_state_is_the_models_own_memory():

@@ -193,6 +193,16 @@ def test_compiled_blocks_train_alike(tmp_path: Path, ranks: Ranks) -> None:
         assert {name: other[name] for name in losses} == pytest.approx(losses, rel=1e-4)
 
 
+def test_of_the_extension_one_part_can_be_trained_alone(tmp_path: Path, ranks: Ranks) -> None:
+    job = training_job(tmp_path, steps=2, parts=["table"])
+    assert trainer(job, ranks).run()
+    saved = load_file(job.extension)
+    start = extension_parameters(load_extended_unet(job))
+    assert saved.keys() == start.keys()
+    changed = {name for name in saved if not torch.equal(saved[name], start[name].cpu())}
+    assert changed == {name for name in saved if ".positional_embedding." in name}
+
+
 def test_training_keeps_attention_off_cudnn_and_leaves_it_its_flash_kernel(tmp_path: Path) -> None:
     load_extended_unet(training_job(tmp_path))
     assert not torch.backends.cuda.cudnn_sdp_enabled()
