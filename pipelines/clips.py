@@ -11,11 +11,16 @@ from exvideo.config import Preset
 from exvideo.receipt import Figure, write_atomically
 from pipelines.stage import Job, Outcome, Stage, main
 
+SCORES = "scores"
+"""Beside the outputs, as other thresholds ask for no other scores."""
+
 
 def run(job: Job) -> Outcome:
     """Cut the source videos into clips and write their manifest."""
     job.progress.doing("loading libraries")
-    from exvideo.clips.curate import check_some_kept, curate
+    from exvideo.clips.curate import curate
+    from exvideo.clips.filters.load import load_filters
+    from exvideo.clips.funnel import check_some_kept
     from exvideo.clips.manifest import write_clips
     from exvideo.clips.preview import contact_sheet
     from exvideo.sources.manifest import read_source_videos
@@ -24,10 +29,10 @@ def run(job: Job) -> Outcome:
     sources = job.inputs["source_videos"]
     config = job.preset.clips
     videos = read_source_videos(sources.file("manifest"))
-    clips = curate(videos, sources.folder, config, job.output / "videos", job.progress)
+    clips = curate(videos, sources.folder, config, job.output.parent / SCORES, job.progress)
     manifest = write_clips(job.output, clips)
     job.progress.say(f"every candidate and its reason: {job.output / manifest.name}")
-    check_some_kept(clips, config)
+    check_some_kept(clips, config, load_filters())
     job.progress.doing("drawing the preview")
     preview = manifest.name.replace("manifest", "preview").replace(".parquet", ".png")
     with Decoder(config.decode_timeout_s) as decoder:
@@ -58,7 +63,7 @@ def _figures(clips: list[Any]) -> dict[str, Figure]:
 
 
 STAGE = Stage(
-    name="clips", version=2, inputs=("source_videos",), sections=sections, run=run, grows=True
+    name="clips", version=3, inputs=("source_videos",), sections=sections, run=run, grows=True
 )
 
 if __name__ == "__main__":

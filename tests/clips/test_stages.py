@@ -77,13 +77,14 @@ def test_files_that_join_are_cut_and_the_others_are_not_again(
     root: Path, preset: Preset, finished: Receipt
 ) -> None:
     folder = stage_folder(preset, "clips") / finished.folder
-    remembered = {path.name: path.stat().st_mtime_ns for path in (folder / "videos").iterdir()}
+    scores = folder.parent / "scores"
+    remembered = {path.name: path.stat().st_mtime_ns for path in scores.iterdir()}
     listed(root / "videos", "c.mp4", moving(9, "chelsea"))
     after = run(preset)
     assert after.folder == finished.folder
     assert after.figures["clips kept"] == int(finished.figures["clips kept"]) + 1
     assert (folder / finished.files["manifest"]).exists()
-    now = {path.name: path.stat().st_mtime_ns for path in (folder / "videos").iterdir()}
+    now = {path.name: path.stat().st_mtime_ns for path in scores.iterdir()}
     assert remembered.items() <= now.items()
 
 
