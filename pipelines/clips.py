@@ -21,8 +21,11 @@ def run(job: Job) -> Outcome:
     from exvideo.clips.curate import curate
     from exvideo.clips.filters.load import load_filters
     from exvideo.clips.funnel import check_some_kept
+    from exvideo.clips.histograms import histograms
     from exvideo.clips.manifest import write_clips
     from exvideo.clips.preview import contact_sheet
+    from exvideo.clips.report_page import report_page
+    from exvideo.clips.verdicts import thresholds
     from exvideo.sources.manifest import read_source_videos
     from exvideo.video.decoder import Decoder
 
@@ -32,13 +35,27 @@ def run(job: Job) -> Outcome:
     clips = curate(videos, sources.folder, config, job.output.parent / SCORES, job.progress)
     manifest = write_clips(job.output, clips)
     job.progress.say(f"every candidate and its reason: {job.output / manifest.name}")
-    check_some_kept(clips, config, load_filters())
-    job.progress.doing("drawing the preview")
-    preview = manifest.name.replace("manifest", "preview").replace(".parquet", ".png")
+    filters = load_filters()
+    applied = thresholds(filters, config.filters)
+    pictures = histograms(clips, filters, applied)
+    name = manifest.name.removeprefix("manifest-").removesuffix(".parquet")
+    files = {
+        "manifest": manifest.name,
+        "preview": f"preview-{name}.png",
+        "histograms": f"histograms-{name}.png",
+        "report": f"report-{name}.html",
+    }
+    write_atomically(job.output / files["histograms"], pictures)
     with Decoder(config.decode_timeout_s) as decoder:
+        # Before the check, as it is looked at most where nothing is kept.
+        job.progress.doing("drawing the report")
+        page = report_page(clips, filters, applied, sources.folder, decoder)
+        write_atomically(job.output / files["report"], page)
+        job.progress.say(f"a page to look at: {job.output / files['report']}")
+        check_some_kept(clips, config, filters)
+        job.progress.doing("drawing the preview")
         sheet = contact_sheet(clips, sources.folder, decoder)
-    write_atomically(job.output / preview, sheet)
-    files = {"manifest": manifest.name, "preview": preview}
+        write_atomically(job.output / files["preview"], sheet)
     return Outcome(manifest.digest, files, _figures(clips))
 
 

@@ -49,18 +49,24 @@ def _funnel(source: str, clips: list[Clip]) -> Funnel:
     )
 
 
-def funnel_table(clips: Sequence[Clip]) -> str:
-    """The funnels in Markdown, a row a source."""
+def funnel_rows(clips: Sequence[Clip]) -> list[list[str]]:
+    """The funnels as a table: a head, then a row a source."""
     rows = funnels(clips)
     kinds = sorted({kind for row in rows for kind in row.rejected})
-    head = ["source", "videos", "decoded", "candidates", *kinds, "kept"]
-    lines = [head, ["---"] * len(head)]
+    table = [["source", "videos", "decoded", "candidates", *kinds, "kept"]]
     for row in rows:
         counts = [row.videos, row.decoded, row.candidates]
         counts += [row.rejected.get(kind, 0) for kind in kinds] + [row.kept]
-        # A name may hold what would end the cell.
-        lines.append([row.source.replace("|", "\\|"), *map(str, counts)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        table.append([row.source, *map(str, counts)])
+    return table
+
+
+def funnel_table(clips: Sequence[Clip]) -> str:
+    """The funnels in Markdown."""
+    head, *rows = funnel_rows(clips)
+    lines = [head, ["---"] * len(head), *rows]
+    # A name may hold what would end the cell.
+    return "\n".join(f"| {' | '.join(c.replace('|', '/') for c in line)} |" for line in lines)
 
 
 def check_some_kept(clips: list[Clip], config: ClipsConfig, filters: Sequence[Filter]) -> None:

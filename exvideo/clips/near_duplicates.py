@@ -1,10 +1,11 @@
 """Clips that show the same, though encoded, scaled, cropped or timed otherwise.
 
-Two clips are compared only where a quarter of some frame's hash is the same in both (multi-index
+Two clips are compared only where a half of some frame's hash is the same in both (multi-index
 hashing; Norouzi et al., 2012): the work grows with the number of such pairs, not with all pairs.
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from exvideo.clips.manifest import Clip
 from exvideo.clips.signature import hashes
 
-BANDS, BAND_BITS = 4, 16
+BANDS, BAND_BITS = 2, 32
 
 MOST_IN_BUCKET = 512
-"""Clips that share a quarter of a hash: of plain pictures more do, and it is no hint."""
+"""Clips that share half a hash: of plain pictures more do, and it is no hint."""
 
-CHUNK = 16_384
+CHUNK = 4096
 """Pairs that are compared at a time."""
 
 
@@ -54,7 +55,7 @@ def without_near_duplicates(clips: Sequence[Clip], bits: int) -> list[Clip]:
 def near_pairs(
     table: NDArray[np.uint64], videos: NDArray[np.int64], bits: int
 ) -> list[tuple[int, int, int]]:
-    """(first, second, bits between them) of near rows of [N, frames, crops], first < second."""
+    """(first, second, bits between them) of near rows [N, frames, parts, crops], first < second."""
     pairs = _pairs_that_share_a_band(table)
     pairs = pairs[videos[pairs[:, 0]] != videos[pairs[:, 1]]]
     found = []
@@ -72,27 +73,28 @@ def near_pairs(
 def _distance(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.float64]:
     """[P]: the median, over a clip's frames, of the bits to the nearest frame of the other.
 
-    One of the two counts as it is, the other at the crop that suits best. A clip that was timed
-    otherwise may show more than the other does: the better of both directions counts.
+    The part that differs least counts, of one clip as it is, of the other at the crop that suits
+    best. A clip that was timed otherwise may show more than the other does: the better of both
+    directions counts.
     """
-    bits = np.minimum(_bits(one[:, :, :1], other), _bits(one, other[:, :, :1]))
-    return np.minimum(np.median(bits.min(axis=2), axis=1), np.median(bits.min(axis=1), axis=1))
+    bits = np.minimum(_bits(one[..., :1], other), _bits(one, other[..., :1]))
+    there, back = np.median(bits.min(axis=2), axis=1), np.median(bits.min(axis=1), axis=1)
+    return np.minimum(there, back).min(axis=1)
 
 
 def _bits(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """[P, frames, frames], the least over the crops."""
-    differing = one[:, :, None, :, None] ^ other[:, None, :, None, :]
-    return np.bitwise_count(differing).min(axis=(3, 4))
+    """[P, frames, frames, parts], the least over the crops."""
+    differing = one[:, :, None, :, :, None] ^ other[:, None, :, :, None, :]
+    return np.bitwise_count(differing).min(axis=(4, 5))
 
 
 def _pairs_that_share_a_band(table: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Unique [P, 2], first < second."""
     count = len(table)
-    whole, cropped = table[:, :, :1].reshape(count, -1), table.reshape(count, -1)
     found = [np.empty(0, np.int64)]
-    for band in range(BANDS):
+    for part, band in product(range(table.shape[2]), range(BANDS)):
         shift = np.uint64(band * BAND_BITS)
-        one, other = _keys(whole, shift), _keys(cropped, shift)
+        one, other = _keys(table[:, :, part, 0], shift), _keys(table[:, :, part], shift)
         first = np.searchsorted(one, other & ~_CLIP)
         behind = np.searchsorted(one, other | _CLIP, side="right")
         size = np.where(behind - first <= MOST_IN_BUCKET, behind - first, 0)
@@ -105,11 +107,11 @@ def _pairs_that_share_a_band(table: NDArray[np.uint64]) -> NDArray[np.int64]:
     return np.stack([joined // count, joined % count], axis=1)
 
 
-_CLIP = np.uint64((1 << 40) - 1)
+_CLIP = np.uint64((1 << 32) - 1)
 
 
 def _keys(table: NDArray[np.uint64], shift: np.uint64) -> NDArray[np.uint64]:
-    """Sorted and unique: a band's 16 bits above the row's number."""
-    bands = (table >> shift) & np.uint64((1 << BAND_BITS) - 1)
+    """Sorted and unique: a band's 32 bits above the row's number."""
+    bands = (table.reshape(len(table), -1) >> shift) & np.uint64((1 << BAND_BITS) - 1)
     rows = np.arange(len(table), dtype=np.uint64)[:, None]
-    return np.unique((bands << np.uint64(40)) | rows)
+    return np.unique((bands << np.uint64(32)) | rows)
