@@ -33,9 +33,11 @@ from exvideo.training.budget import step_budget
 from exvideo.training.distributed import join_ranks
 from exvideo.training.job import TrainingJob
 from exvideo.training.launch import free_port
+from exvideo.training.load import load_extended_unet
 from exvideo.training.objective import v_loss
 from exvideo.training.samples import training_batches
-from exvideo.training.train import Trainer, load_extended_unet, stop_requests
+from exvideo.training.stop_requests import stop_requests
+from exvideo.training.train import Trainer
 
 FRAMES, LATENT = 32, 32
 GIB, MIB = 2**30, 2**20

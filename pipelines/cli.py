@@ -13,6 +13,7 @@ COMMANDS = (
     "run",
     "generate",
     "dry-run",
+    "average",
     "measure",
     "verify",
     "show",
@@ -29,6 +30,7 @@ USAGE = """usage: exvideo COMMAND [--preset NAME] [--set KEY=VALUE ...]
                   evaluation_grid
   generate        a clip from a picture, or from a text, with a post-tuned model
   dry-run         memory, arithmetic and hours of a post-tuning, before anything starts
+  average FOLDER  the extension averaged over any part of a training, from its snapshots
   measure FOLDER  jitter, flicker, drift and more of any videos, and --against others
   verify latents  every row of the latent shards, read back; --repair mends them
   show latents    one of them as a picture, below its source's frames

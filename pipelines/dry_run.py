@@ -59,12 +59,14 @@ def _lines(preset: Preset, card: Gpu, step: "Budget") -> Iterator[str]:
         f"{training.ranks} x {card.name}, ZeRO {training.zero_stage}, "
         f"activation_checkpointing {training.activation_checkpointing}"
     )
+    if training.frame_ranks > 1:
+        yield f"{training.frame_ranks} GPUs share the {preset.clips.num_frames} frames of a clip"
     yield "\nmemory of a GPU                          GiB"
     for part, size in {
         "weights": step.weights,
         "gradients": step.gradients,
         "optimizer: float32 weights and moments": step.optimizer,
-        "average": step.average,
+        "averages": step.averages,
         "communication": step.buckets,
         "activations kept for the backward pass": step.kept,
         "what the backward pass adds": step.working,
@@ -72,6 +74,7 @@ def _lines(preset: Preset, card: Gpu, step: "Budget") -> Iterator[str]:
         yield f"  {part:<38} {size / GIB:>6.2f}"
     verdict = "it fits" if _fits(card, step) else "it does NOT fit: see docs/training.md"
     yield f"  {'at the peak':<38} {step.peak / GIB:>6.2f}   of {card.gib:g}: {verdict}"
+    yield f"  {'of the host, for each GPU':<38} {step.host / GIB:>6.2f}"
     flops = step.step_flops / 1e12
     yield (
         f"\na step of {training.batch_size} clips: {flops:,.3g} TFLOP a GPU, "

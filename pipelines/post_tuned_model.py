@@ -5,7 +5,7 @@ python -m pipelines.post_tuned_model --preset tiny --set training.steps=200
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from pipelines.base_digest import base_digest
 from pipelines.stage import Job, Outcome, Stage, main
 
 if TYPE_CHECKING:
+    from upath import UPath
+
     from exvideo.tracking import TrackedRun
     from exvideo.training.job import TrainingJob
     from exvideo.training.metrics import Row
@@ -37,14 +39,18 @@ FILES = {
 INDIFFERENT = {
     "ranks",
     "micro_batch_size",
+    "frame_ranks",
     "zero_stage",
+    "offload_optimizer",
     "activation_checkpointing",
+    "activation_gib",
     "attention",
     "log_every",
     "validate_every",
     "validation_clips",
     "checkpoint_every",
     "keep_checkpoints",
+    "copy_checkpoints",
     "loader_workers",
 }
 """Training settings that leave the weights as they are, but for rounding."""
@@ -58,8 +64,9 @@ def work(preset: Preset) -> list[Any]:
     """What a step computes: a training goes on from its checkpoint when all else changes."""
     # A cosine ends with the steps, so that each of them is another one with more.
     ends = {"steps"} if preset.training.schedule == "constant" else set()
-    training = preset.training.model_dump(exclude=INDIFFERENT | ends)
-    return [training, preset.model.model_dump(), preset.clips.num_frames]
+    # Without what stands at its default: an option that comes later leaves trainings of now alone.
+    training = preset.training.model_dump(exclude=INDIFFERENT | ends, exclude_defaults=True)
+    return [training, preset.model.model_dump(exclude_defaults=True), preset.clips.num_frames]
 
 
 def fingerprint(preset: Preset) -> str:
@@ -85,7 +92,8 @@ def run(job: Job) -> Outcome:
         job.progress.say(f"{training.training.ranks} ranks started; they log to {training.log}")
         job.progress.doing("the ranks load their libraries")
         forward = _Forward(job, tracked)
-        follow(training, ranks, forward, forward.tell)
+        with _copied(job, training) as look:
+            follow(training, ranks, forward, forward.tell, look)
         job.progress.doing("publishing the model")
         forward.flush()
         rows = read_metrics(training.metrics)
@@ -96,8 +104,15 @@ def run(job: Job) -> Outcome:
         tracked.log_artifact(training.engine_config, "training")
         digest = sha256_of(training.extension)
         figures = {**_figures(job, rows, tracked), "precision": training.training.precision}
+        if training.snapshots.is_dir():
+            figures["snapshots for exvideo average"] = str(training.snapshots)
         figures["model version"] = _register(job, training, tracked, figures, digest)
-    return Outcome(digest, FILES, figures)
+    return Outcome(digest, _files(training), figures)
+
+
+def _files(training: "TrainingJob") -> dict[str, str]:
+    averages = {f"extension {name}": path.name for name, path in training.averages.items()}
+    return FILES | averages
 
 
 def _register(
@@ -133,10 +148,13 @@ def _register(
 def _training_job(job: Job) -> "TrainingJob":
     """The job with its precision chosen; a training that goes on keeps what it began with."""
     from exvideo.precision import choose_precision_apart
+    from exvideo.training.checkpoint_copies import fetch_newest
     from exvideo.training.job import TrainingJob
 
     shards = job.inputs["latent_shards"]
     folder = _folder(job)
+    if job.preset.training.copy_checkpoints:
+        fetch_newest(_store(job, folder), folder, job.progress.say)
     begun = TrainingJob.begun(folder)
     if begun is None:
         job.progress.doing("asking the device for its precision")
@@ -154,6 +172,28 @@ def _training_job(job: Job) -> "TrainingJob":
         data_digest=shards.receipt.digest,
         folder=folder,
     )
+
+
+@contextmanager
+def _copied(job: Job, training: "TrainingJob") -> Iterator[Callable[[], None]]:
+    """Something to call now and then, which copies checkpoints; the last one goes with the block's
+    end, also after a stop.
+    """
+    from exvideo.training.checkpoint_copies import CheckpointCopies
+
+    if not training.training.copy_checkpoints:
+        yield lambda: None
+        return
+    copies = CheckpointCopies(training, _store(job, training.folder), job.progress.say)
+    try:
+        yield copies.look
+    finally:
+        copies.finish()
+
+
+def _store(job: Job, folder: Path) -> "UPath":
+    """Where the checkpoints of the training in `folder` are copied to."""
+    return job.output.parent / "checkpoints" / folder.relative_to(job.scratch.absolute().parent)
 
 
 def _folder(job: Job) -> Path:
@@ -273,7 +313,7 @@ def grouped(row: "Row") -> tuple[str, dict[str, float]]:
 
 def _publish(job: Job, training: "TrainingJob") -> None:
     """Copy what the ranks left in their local folder to the stage's output."""
-    for file in FILES.values():
+    for file in _files(training).values():
         target = job.output / file
         target.fs.put_file(str(training.folder / file), target.path)
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.object_store import bucket, object_store  # noqa: F401 - fixtures
+
 TESTS = Path(__file__).parent
 
 LONG = ("operation", "training", "latents", "evaluation", "generation")

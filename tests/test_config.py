@@ -42,6 +42,16 @@ def test_the_full_preset_is_the_papers_recipe() -> None:
             {"training.ranks": 3},
             "batch_size (1) must be a multiple of ranks times micro_batch_size",
         ),
+        (
+            {"training.ranks": 2, "training.frame_ranks": 2, "clips.num_frames": 31},
+            "clips.num_frames (31) must be a multiple of training.frame_ranks (2)",
+        ),
+        (
+            {"training.offload_optimizer": True, "training.zero_stage": 0},
+            "offload_optimizer is ZeRO's: set zero_stage to 1 or more",
+        ),
+        ({"training.activation_gib": 20}, "set activation_checkpointing (none) to block"),
+        ({"training.frame_ranks": 2}, "ranks (1) must be a multiple of frame_ranks (2)"),
         ({"training.hostfile": "hosts"}, "a training runs on one node so far"),
         ({"clips.height": 60}, "clips.height (60) must be a multiple of 8"),
         ({"source.kind": "ftp"}, "source: "),

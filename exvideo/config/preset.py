@@ -89,6 +89,12 @@ def _length_faults(preset: Preset) -> Iterator[str]:
             f"evaluation.grid_frames ({preset.evaluation.grid_frames}) exceeds clips.num_frames "
             f"({clips.num_frames})"
         )
+    sharing = preset.training.frame_ranks
+    if sharing > 1 and (clips.num_frames % sharing or clips.num_frames // sharing < 2):
+        yield (
+            f"clips.num_frames ({clips.num_frames}) must be a multiple of training.frame_ranks "
+            f"({sharing}), which share them, and give each two frames or more"
+        )
     if not isinstance(source, EmbeddedSource) or not source.rendered_clips:
         return
     stride = stride_for(clips.assumed_fps or source.fps, clips.fps)

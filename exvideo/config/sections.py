@@ -238,6 +238,8 @@ class TrainingConfig(Section):
     """Clips a step, over all ranks."""
     micro_batch_size: Count = 1
     """Clips that a rank holds at a time; it sums their gradients until the step's are complete."""
+    frame_ranks: Count = 1
+    """Ranks that share a clip's frames, for clips that one device can't hold."""
     learning_rate: float = Field(gt=0, le=1)
     """Of AdamW, after the warm-up."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -253,14 +255,29 @@ class TrainingConfig(Section):
     optimizer's weights are float32 in any case."""
     zero_stage: Literal[0, 1, 2, 3]
     """What ZeRO shares out: 1 the optimizer's state, 2 gradients, too, 3 weights, too."""
+    recipe: Literal["edm", "released"] = "edm"
+    """SVD's own objective, as the paper asks, or what ExVideo's released code did instead."""
+    offload_optimizer: bool = False
+    """Whether the optimizer and its state are on the CPU, for GPUs that have no room for them;
+    needs zero_stage 1 or more."""
     sigma: SigmaConfig
-    """The distribution of the noise levels that are trained on."""
+    """The distribution of the noise levels that are trained on, by recipe edm, and validated on."""
     condition_dropout: Fraction
     """Share of the samples without a first frame, for classifier-free guidance."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     """Of the averaged weights, which are what is published."""
+    more_ema_decays: Annotated[
+        tuple[Annotated[float, Field(ge=0, lt=1)], ...], Field(strict=False)
+    ] = ()
+    """Of further averages, each validated and written beside the published one."""
+    snapshot_every: Count | None = None
+    """Steps between two snapshots of EDM2's power-function averages, from which `exvideo average`
+    makes one of any width afterwards; null keeps none."""
     activation_checkpointing: Literal["none", "block", "part"]
     """What is computed again in the backward pass to save memory; `part` saves most."""
+    activation_gib: PositiveFloat | None = None
+    """Room for a rank's kept activations: as many blocks as fit keep theirs, and are not computed
+    again. With `block`; null keeps none."""
     attention: Literal["sdpa", "flash_attn"]
     """torch's own kernels, flash among them, or the flash-attn package."""
     seed: Seed
@@ -275,13 +292,16 @@ class TrainingConfig(Section):
     """Steps between two checkpoints."""
     keep_checkpoints: Count
     """Older ones are deleted."""
+    copy_checkpoints: bool = False
+    """Whether they are copied from the scratch folder to the data root, such as a bucket, from
+    where another machine goes on when this one is gone."""
     loader_workers: int = Field(ge=0, le=256)
     """Processes a rank that read latents; 0 reads in the rank itself."""
 
     @property
     def accumulate(self) -> int:
         """Micro-batches a rank and step."""
-        return self.batch_size // (self.ranks * self.micro_batch_size)
+        return self.batch_size * self.frame_ranks // (self.ranks * self.micro_batch_size)
 
     @model_validator(mode="before")
     @classmethod
@@ -295,16 +315,34 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        together = self.ranks * self.micro_batch_size
-        if self.batch_size % together != 0:
+        if self.ranks % self.frame_ranks != 0:
             raise ValueError(
-                f"batch_size ({self.batch_size}) must be a multiple of ranks times "
-                f"micro_batch_size ({self.ranks} x {self.micro_batch_size} = {together})"
+                f"ranks ({self.ranks}) must be a multiple of frame_ranks ({self.frame_ranks})"
+            )
+        groups = self.ranks // self.frame_ranks
+        together = groups * self.micro_batch_size
+        if self.batch_size % together != 0:
+            shared = f" / frame_ranks ({self.ranks} / {self.frame_ranks})" * (groups < self.ranks)
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of ranks{shared} times "
+                f"micro_batch_size ({groups} x {self.micro_batch_size} = {together})"
             )
         if self.precision != "float32" and self.accumulate > 1 and self.zero_stage < 2:
             raise ValueError(
                 f"zero_stage {self.zero_stage} would sum gradients in bfloat16, of which "
                 f"{self.accumulate} micro-batches a step would lose much: set zero_stage to 2 or 3"
+            )
+        if self.recipe == "released" and self.condition_dropout > 0:
+            raise ValueError(
+                f"recipe released drops no condition: set condition_dropout "
+                f"({self.condition_dropout:g}) to 0"
+            )
+        if self.offload_optimizer and self.zero_stage == 0:
+            raise ValueError("offload_optimizer is ZeRO's: set zero_stage to 1 or more")
+        if self.activation_gib is not None and self.activation_checkpointing != "block":
+            raise ValueError(
+                "activation_gib says which blocks are not computed again: set "
+                f"activation_checkpointing ({self.activation_checkpointing}) to block"
             )
         if self.warmup_steps >= self.steps:
             raise ValueError(

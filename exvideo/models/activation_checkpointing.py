@@ -1,7 +1,9 @@
 """Recomputing activations in the backward pass instead of keeping them."""
 
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import Literal
+from inspect import ismethod
+from typing import Any, Literal
 
 from diffusers.models.attention import Attention, BasicTransformerBlock, FeedForward
 from diffusers.models.modeling_utils import ModelMixin
@@ -26,7 +28,31 @@ PARTS = (
 )
 
 
-def checkpoint_activations(model: ModelMixin, policy: CheckpointPolicy) -> None:
+RunRegion = Callable[..., Any]
+"""Called as `run(name, part, *inputs)`, to return `part(*inputs)`."""
+
+
+def run_regions(model: ModelMixin, run: RunRegion) -> None:
+    """Let `run` do every region that `block` recomputes, where gradients are wanted.
+
+    A region has the name of its module; a temporal part has that of its temporal block.
+    """
+    for name, module in model.named_modules():
+        vars(module)["region"] = name  # which a copy of the model has, too
+
+    def named(part: Any, *inputs: Any) -> Any:
+        return run((inputs[0] if ismethod(part) else part).region, part, *inputs)
+
+    model.enable_gradient_checkpointing(named)
+
+
+def _run_again(keep: frozenset[str], name: str, part: Callable[..., Any], *inputs: Any) -> Any:
+    return part(*inputs) if name in keep else checkpoint(part, *inputs, use_reentrant=False)
+
+
+def checkpoint_activations(
+    model: ModelMixin, policy: CheckpointPolicy, keep: Collection[str] = ()
+) -> None:
     """Set which activations `model` keeps for its backward pass. Results do not change.
 
     - `none`: all of them; the fastest, and the largest.
@@ -36,6 +62,8 @@ def checkpoint_activations(model: ModelMixin, policy: CheckpointPolicy) -> None:
       feed-forwards and convolution keep only their own inputs and are recomputed one by one.
       One more forward pass of those, and a lower peak, which the largest block sets.
 
+    Of the blocks those that `keep` names, as `run_regions` names them, keep all of theirs.
+
     Always non-reentrant: frozen inputs and DeepSpeed's ZeRO-3 need that.
     """
     if policy not in ("none", "block", "part"):
@@ -44,7 +72,7 @@ def checkpoint_activations(model: ModelMixin, policy: CheckpointPolicy) -> None:
     if model._supports_gradient_checkpointing:
         model.disable_gradient_checkpointing()
         if policy != "none":
-            model.enable_gradient_checkpointing(partial(checkpoint, use_reentrant=False))
+            run_regions(model, partial(_run_again, frozenset(keep)))
             # diffusers' switch covers SVD's temporal part (see `ExtendedTransformer`), but of
             # AnimateDiff's motion modules only the middle one.
             wrapped = (ExtendedTemporalBlock,)

@@ -65,6 +65,9 @@ PUBLISHED_STRUCTURE = ExtensionStructure(
     native_frames=25, table_init="ping_pong", conv="dense", lora_rank=None
 )
 
+PUBLISHED_SIGMA = {"schedule": "karras", "steps": 1000, "max": 700.0, "min": 0.002, "rho": 7.0}
+"""The noise levels of the released training: equally often each of a sampler's schedule."""
+
 
 def published_metadata(num_frames: int) -> ExtensionMetadata:
     """What is known of the published weights, whose file says nothing of itself.
@@ -76,7 +79,7 @@ def published_metadata(num_frames: int) -> ExtensionMetadata:
         num_frames=num_frames,
         native_frames=25,
         scaling_factor=0.13025,
-        sigma={"schedule": "karras", "steps": 1000, "max": 700.0, "min": 0.002, "rho": 7.0},
+        sigma=PUBLISHED_SIGMA,
         step=None,
         data_digest=None,
     )

@@ -1,5 +1,6 @@
 """The 3D convolution that follows the positions and does nothing before training."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -9,42 +10,46 @@ from torch.nn import functional as F
 ConvKind = Literal["dense", "factorised", "depthwise"]
 
 
-def pad_frames(x: torch.Tensor) -> torch.Tensor:
-    """Pad [B, C, T, H, W] by one on each side of T, H and W.
+AXES = (-1, -2, -3)
+"""W, H and T of [B, C, T, H, W]."""
+
+
+def pad_frames(x: torch.Tensor, axes: Sequence[int] = AXES) -> torch.Tensor:
+    """Pad [B, C, T, H, W] by one on each side of T, H and W, or of some of them.
 
     By reflection, as the original does. An axis of length 1 has nothing to reflect and is
     replicated instead (the original raises there).
     """
-    x = _Reflection.apply(x)
-    replicate = []
-    for size in reversed(x.shape[-3:]):
-        replicate += [1, 1] if size == 1 else [0, 0]
-    return F.pad(x, replicate, mode="replicate") if any(replicate) else x
+    alone = [axis for axis in axes if x.shape[axis] == 1]
+    x = _Reflection.apply(x, [axis for axis in axes if axis not in alone])
+    return F.pad(x, _by_one(alone), mode="replicate") if alone else x
+
+
+def _by_one(axes: Sequence[int]) -> list[int]:
+    """The widths that torch's padding asks for."""
+    return [width for axis in AXES for width in ([1, 1] if axis in axes else [0, 0])]
 
 
 class _Reflection(torch.autograd.Function):
-    """Reflects [B, C, T, H, W] by one beyond both ends of every axis that has two elements.
+    """Reflects [B, C, T, H, W] by one beyond both ends of axes that have two elements or more.
 
     torch's own backward pass adds up with atomics on a GPU, in another order each time.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        ctx.axes = [axis for axis in (-1, -2, -3) if x.shape[axis] > 1]
-        widths = []
-        for axis in (-1, -2, -3):
-            widths += [1, 1] if axis in ctx.axes else [0, 0]
-        return F.pad(x, widths, mode="reflect")
+    def forward(ctx: Any, x: torch.Tensor, axes: list[int]) -> torch.Tensor:
+        ctx.axes = axes
+        return F.pad(x, _by_one(axes), mode="reflect")
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         inner = gradient.clone()
         for axis in ctx.axes:
             # What stands beyond an end is the element after the first, or before the last.
             inner.select(axis, 2).add_(inner.select(axis, 0))
             inner.select(axis, -3).add_(inner.select(axis, -1))
             inner = inner.narrow(axis, 1, inner.shape[axis] - 2)
-        return inner.contiguous()
+        return inner.contiguous(), None
 
 
 class IdentityConv3d(nn.Module):
@@ -56,6 +61,7 @@ class IdentityConv3d(nn.Module):
     def __init__(self, channels: int, groups: int = 1, **factory: Any):
         super().__init__()
         self.groups = groups
+        self.pad: Callable[[torch.Tensor], torch.Tensor] = pad_frames
         per_group = channels // groups
         self.weight = nn.Parameter(torch.zeros(channels, per_group, 3, 3, 3, **factory))
         self.bias = nn.Parameter(torch.zeros(channels, **factory))
@@ -63,7 +69,7 @@ class IdentityConv3d(nn.Module):
             self.weight[:, :, 1, 1, 1] = torch.eye(per_group, **factory).repeat(groups, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv3d(pad_frames(x), self.weight, self.bias, groups=self.groups)
+        return F.conv3d(self.pad(x), self.weight, self.bias, groups=self.groups)
 
     def dense(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Weight [C, C, 3, 3, 3] and bias [C] of the dense convolution that computes the same."""
@@ -80,6 +86,7 @@ class FactorisedIdentityConv3d(nn.Module):
 
     def __init__(self, channels: int, **factory: Any):
         super().__init__()
+        self.pad: Callable[[torch.Tensor], torch.Tensor] = pad_frames
         self.spatial = nn.Parameter(torch.zeros(channels, 1, 1, 3, 3, **factory))
         self.temporal = nn.Parameter(torch.zeros(channels, channels, 3, 1, 1, **factory))
         self.bias = nn.Parameter(torch.zeros(channels, **factory))
@@ -88,7 +95,7 @@ class FactorisedIdentityConv3d(nn.Module):
             self.temporal[:, :, 1, 0, 0] = torch.eye(channels, **factory)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = F.conv3d(pad_frames(x), self.spatial, groups=len(self.spatial))
+        x = F.conv3d(self.pad(x), self.spatial, groups=len(self.spatial))
         return F.conv3d(x, self.temporal, self.bias)
 
     def dense(self) -> tuple[torch.Tensor, torch.Tensor]:

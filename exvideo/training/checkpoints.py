@@ -28,24 +28,12 @@ from exvideo.atomic_file import atomic_file
 from exvideo.errors import InputError
 from exvideo.receipt import write_atomically
 from exvideo.sources.file_digests import sha256_of
+from exvideo.training.checkpoint_files import MANIFEST, CheckpointFile, file_fault
 from exvideo.training.distributed import Ranks
 from exvideo.training.partitions import Slice
 from exvideo.training.train_state import Position, TrainState
 
-MANIFEST = "manifest.json"
-
 Answer = TypeVar("Answer")
-
-
-class CheckpointFile(BaseModel):
-    """What one rank has written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    size: int
-    """Bytes."""
-    sha256: str
 
 
 class CheckpointManifest(BaseModel):
@@ -225,16 +213,8 @@ def _fault(folder: Path) -> str | None:
     except ValidationError:
         return f"{MANIFEST} is not whole"
     with ThreadPoolExecutor() as pool:
-        faults = pool.map(lambda file: _file_fault(folder / file.name, file), manifest.files)
+        faults = pool.map(lambda file: file_fault(folder / file.name, file), manifest.files)
         return next((it for it in faults if it is not None), None)
-
-
-def _file_fault(path: Path, file: CheckpointFile) -> str | None:
-    if not path.is_file():
-        return f"{path.name} is missing"
-    if path.stat().st_size != file.size:
-        return f"{path.name} has {path.stat().st_size} of {file.size} bytes"
-    return None if sha256_of(path) == file.sha256 else f"{path.name} has other content than written"
 
 
 def _read_manifest(folder: Path) -> CheckpointManifest:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -31,10 +32,27 @@ class Ranks:
     rank: int
     count: int
     device: torch.device
+    per_clip: int = 1
+    """Ranks that share a clip's frames; consecutive ones."""
 
     @property
     def first(self) -> bool:
         return self.rank == 0
+
+    @property
+    def clip_group(self) -> int:
+        """Which of the `clip_groups` this rank is in: those of a group work on the same clips."""
+        return self.rank // self.per_clip
+
+    @property
+    def clip_groups(self) -> int:
+        return self.count // self.per_clip
+
+    def own_frames(self, num_frames: int) -> slice:
+        """This rank's share of a clip's frames."""
+        share = num_frames // self.per_clip
+        start = self.rank % self.per_clip * share
+        return slice(start, start + share)
 
     def total(self, *values: float) -> list[float]:
         """The sum of each value over all ranks; every rank must ask."""
@@ -44,8 +62,8 @@ class Ranks:
 
 
 @contextmanager
-def join_ranks() -> Iterator[Ranks]:
-    """Meet the other ranks, over NCCL on GPUs and Gloo on CPUs.
+def join_ranks(per_clip: int = 1) -> Iterator[Ranks]:
+    """Meet the other ranks, over NCCL on GPUs and Gloo on CPUs; `per_clip` of them share a clip.
 
     Reads the launcher's RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
     """
@@ -70,6 +88,14 @@ def join_ranks() -> Iterator[Ranks]:
         device, backend = torch.device("cpu"), "gloo"
     deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
     try:
-        yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size(), device)
+        rank, count = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        yield Ranks(rank, count, device, per_clip)
     finally:
         torch.distributed.destroy_process_group()
+
+
+def frame_group(ranks: Ranks) -> Any:
+    """The process group of the ranks that share this one's clips; every rank must ask."""
+    firsts = range(0, ranks.count, ranks.per_clip)
+    groups = [torch.distributed.new_group(range(it, it + ranks.per_clip)) for it in firsts]
+    return groups[ranks.clip_group]

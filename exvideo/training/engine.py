@@ -46,7 +46,7 @@ def start_engine(unet: nn.Module, config: TrainingConfig) -> Engine:
 
 def deepspeed_config(config: TrainingConfig) -> dict[str, Any]:
     """The document that `deepspeed.initialize` takes, the same on CPUs and GPUs."""
-    document = {
+    document: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": config.micro_batch_size,
         "gradient_accumulation_steps": config.accumulate,
         "gradient_clipping": config.max_grad_norm,
@@ -62,6 +62,9 @@ def deepspeed_config(config: TrainingConfig) -> dict[str, Any]:
         "zero_force_ds_cpu_optimizer": False,
         "steps_per_print": 1_000_000_000,
     }
+    if config.offload_optimizer:
+        offload = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+        document["zero_optimization"]["offload_optimizer"] = offload
     if config.accumulate > 1 and config.zero_stage > 1:
         # Sums of many bfloat16 gradients lose what each adds; of one there is nothing to lose.
         document["data_types"] = {"grad_accum_dtype": "fp32"}

@@ -46,6 +46,20 @@ class TrainingJob(BaseModel):
         return self.folder / "extension.safetensors"
 
     @property
+    def averages(self) -> dict[str, Path]:
+        """The files of the averages with other decays, by their names."""
+        names = [f"ema-{decay:g}" for decay in self.training.more_ema_decays]
+        return {name: self.folder / f"extension.{name}.safetensors" for name in names}
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of the power-function averages' snapshots."""
+        return self.folder / "snapshots"
+
+    def snapshot(self, name: str, step: int) -> Path:
+        return self.snapshots / f"{name}.step-{step:08d}.safetensors"
+
+    @property
     def description(self) -> Path:
         """model.json: what the extension belongs to and how to load it."""
         return self.folder / "model.json"

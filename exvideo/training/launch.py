@@ -47,8 +47,11 @@ def follow(
     ranks: SupervisedProcess,
     heed: Callable[[list[Row]], None],
     tell: Callable[[Standing], None],
+    look: Callable[[], None],
 ) -> None:
     """Wait for the ranks' end; pass on new rows of metrics, each once, and what they are at.
+
+    `look` is called now and then, and must not take long.
 
     Raises:
         InputError: if the ranks refuse their input.
@@ -70,6 +73,7 @@ def follow(
         if standing is not None and standing != told:
             tell(standing)
             told = standing
+        look()
         if code is None:
             time.sleep(POLL_S)
     if code == 128 + signal.SIGTERM:

@@ -5,7 +5,7 @@ equations 7 and 8, with the v-parametrisation's weight (sigma^2 + 1) / sigma^2.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -126,6 +126,10 @@ class Batch:
     """The clean first frame's CLIP embedding, zero where the condition is dropped: [B, D]."""
     added_time_ids: Tensor
     """fps - 1, motion bucket, strength of the noise augmentation: [B, 3]."""
+
+    def frames(self, chosen: slice) -> Self:
+        """The same with these frames alone."""
+        return replace(self, latents=self.latents[:, chosen], noise=self.noise[:, chosen])
 
     def to(self, device: torch.device | str) -> Self:
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))

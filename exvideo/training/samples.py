@@ -6,6 +6,7 @@ number of ranks shares the same steps.
 
 import signal
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
@@ -14,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from exvideo.config import TrainingConfig
 from exvideo.training.distributed import Ranks
-from exvideo.training.objective import Batch, Draw, draw, make_batch
+from exvideo.training.objective import Batch, Draw, draw, make_batch, noise_quantile
+from exvideo.training.released_recipe import released_clip, released_sigma
 
 Clip = Mapping[str, Any]
 """As `exvideo.latents.LatentClips` gives it."""
@@ -40,15 +42,21 @@ class Samples(Dataset[tuple[Clip, Draw]]):
         self._config = config
 
     def __getitem__(self, index: int) -> tuple[Clip, Draw]:
-        clip = self._clips[clip_index(self._config.seed, index, len(self._clips))]
-        return clip, draw(
-            self._config.seed,
+        config = self._config
+        clip = self._clips[clip_index(config.seed, index, len(self._clips))]
+        if config.recipe == "released":
+            clip = released_clip(clip)
+        drawn = draw(
+            config.seed,
             index,
             clip["latents"].shape,
             len(clip["noise_aug_strengths"]),
-            self._config.sigma,
-            self._config.condition_dropout,
+            config.sigma,
+            config.condition_dropout,
         )
+        if config.recipe == "released":
+            drawn = replace(drawn, sigma=released_sigma(noise_quantile(config.seed, index)))
+        return clip, drawn
 
 
 @lru_cache(maxsize=2)
@@ -75,15 +83,15 @@ def sample_indices(config: TrainingConfig, ranks: Ranks, first_step: int) -> Ite
     The samples of a step are consecutive, whatever number of ranks shares them.
     """
     first, last = first_step * config.batch_size, config.steps * config.batch_size
-    for start in range(first, last, config.micro_batch_size * ranks.count):
-        mine = start + ranks.rank * config.micro_batch_size
+    for start in range(first, last, config.micro_batch_size * ranks.clip_groups):
+        mine = start + ranks.clip_group * config.micro_batch_size
         yield list(range(mine, mine + config.micro_batch_size))
 
 
 def training_batches(
     clips: Clips, config: TrainingConfig, ranks: Ranks, first_step: int
 ) -> Generator[Batch]:
-    """This rank's micro-batches from `first_step` on, on its device.
+    """This rank's micro-batches from `first_step` on, on its device, of its own frames.
 
     Closing the generator ends the loader's workers.
     """
@@ -96,7 +104,7 @@ def training_batches(
         pin_memory=ranks.device.type == "cuda",
     )
     for batch in loader:
-        yield batch.to(ranks.device)
+        yield batch.frames(ranks.own_frames(batch.latents.shape[1])).to(ranks.device)
 
 
 def _collate(samples: list[tuple[Clip, Draw]], scaling_factor: float) -> Batch:

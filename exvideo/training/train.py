@@ -3,44 +3,37 @@
 import json
 import math
 import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
-import psutil
 import torch
-from upath import UPath
+from diffusers.models.modeling_utils import ModelMixin
 
 from exvideo.config import TrainingConfig
 from exvideo.errors import InputError
 from exvideo.latents.dataset import LatentClips
-from exvideo.latents.manifest import read_manifest
-from exvideo.models import (
-    ExtensionMetadata,
-    checkpoint_activations,
-    configure_attention,
-    extend,
-    extension_parameters,
-    extension_state,
-    load_unet,
-    save_extension,
-)
+from exvideo.models import checkpoint_activations
 from exvideo.models.base import folder
+from exvideo.models.frame_parallel import GroupRanks, share_frames
 from exvideo.progress import Progress
-from exvideo.training.budget import step_flops
+from exvideo.training.budget import step_plan
 from exvideo.training.checkpoints import CheckpointWriter, newest_checkpoint
-from exvideo.training.distributed import Ranks, join_ranks
+from exvideo.training.distributed import Ranks, frame_group, join_ranks
 from exvideo.training.engine import deepspeed_config, start_engine
-from exvideo.training.gpus import peak_tflops
+from exvideo.training.export import describe, export_average, metadata_of
 from exvideo.training.job import TrainingJob
+from exvideo.training.load import load_clips, load_extended_unet
 from exvideo.training.metrics import MetricsLog, Row
 from exvideo.training.non_finite import first_non_finite, non_finite_inputs
 from exvideo.training.objective import LEVELS, Batch, level_of, level_sigmas, v_loss
-from exvideo.training.partitions import Engine, compute_with, gathered, whole_tensors
+from exvideo.training.partitions import Engine, Slice, compute_with
 from exvideo.training.rank_progress import STEPS, RankProgress
+from exvideo.training.released_recipe import released_loss
 from exvideo.training.samples import training_batches
+from exvideo.training.schedule import learning_rate
+from exvideo.training.step_figures import StepFigures
+from exvideo.training.stop_requests import Stop, stop_requests
 from exvideo.training.train_state import Position, TrainState
 from exvideo.training.validation import Interrupted, validation_loss
 
@@ -50,48 +43,19 @@ INTERRUPTED = 128 + signal.SIGTERM
 MAX_SKIPPED_IN_A_ROW = 5
 """One bad batch is skipped; so many mean that the weights are beyond repair."""
 
-Stop = Callable[[], bool]
-
 
 def run_rank(job: TrainingJob) -> int:
     """One rank's whole life; returns its exit code, `INTERRUPTED` where it was asked to stop."""
-    with join_ranks() as ranks:
+    with join_ranks(job.training.frame_ranks) as ranks:
         progress = RankProgress(job.standing, writes=ranks.first)
         progress.doing("loading the base model and extending it")
         clips, held_out = load_clips(job)
         unet = load_extended_unet(job)
+        if ranks.per_clip > 1:
+            share_frames(unet, GroupRanks(frame_group(ranks)))
         progress.doing("starting DeepSpeed")
         trainer = Trainer(job, ranks, unet, clips, held_out, progress)
         return 0 if trainer.run() else INTERRUPTED
-
-
-def load_clips(job: TrainingJob) -> tuple[LatentClips, LatentClips]:
-    """The clips to train on and those held out."""
-    path = UPath(job.latents)
-    manifest = read_manifest(path)
-    frames = manifest.shapes.latents[0]
-    if frames != job.num_frames:
-        raise InputError(f"{path} has clips of {frames} frames, the job asks for {job.num_frames}")
-    clips = LatentClips(path.parent, manifest, "train")
-    held_out = LatentClips(path.parent, manifest, "held_out")
-    if not len(clips) or not len(held_out):
-        raise InputError(
-            f"{path} has {len(clips)} clips to train on and {len(held_out)} held out to validate "
-            "on: change clips.held_out_videos, or add videos"
-        )
-    return clips, held_out
-
-
-def load_extended_unet(job: TrainingJob) -> torch.nn.Module:
-    """The base in float32, extended, its attention and activations as the job asks."""
-    # NaN gradients are reported of cuDNN's attention (pytorch #196678, cudnn-frontend #1072);
-    # without it, torch takes its flash kernel in half precision.
-    torch.backends.cuda.enable_cudnn_sdp(False)
-    unet: Any = load_unet(job.model.base)
-    extend(unet, job.num_frames, **job.model.extension())
-    configure_attention(unet, job.training.attention)
-    checkpoint_activations(unet, job.training.activation_checkpointing)
-    return unet.train()
 
 
 class Trainer:
@@ -101,7 +65,7 @@ class Trainer:
         self,
         job: TrainingJob,
         ranks: Ranks,
-        unet: torch.nn.Module,
+        unet: ModelMixin,
         clips: LatentClips,
         held_out: LatentClips,
         progress: Progress,
@@ -113,11 +77,15 @@ class Trainer:
         self.clips = clips
         self.held_out = held_out
         self.progress = progress
+        self._loss = released_loss if self.config.recipe == "released" else v_loss
+        frames, _, height, width = clips[0]["latents"].shape
+        plan = step_plan(folder(job.model.base), job.model, self.config, (frames, height, width))
+        checkpoint_activations(unet, self.config.activation_checkpointing, plan.keep)
         self.engine: Engine = start_engine(unet, self.config)
         if ranks.first:
             document = deepspeed_config(self.config)
             job.engine_config.write_text(json.dumps(document, indent=2))
-        self.state = TrainState(self.engine, self.config.ema_decay)
+        self.state = TrainState(self.engine, self.config)
         self.checkpoints = CheckpointWriter(job.checkpoints, ranks, self.config.keep_checkpoints)
         progress.doing("looking for a checkpoint")
         checkpoint = newest_checkpoint(job.checkpoints, ranks, progress.say)
@@ -131,18 +99,8 @@ class Trainer:
             )
         self._saved = self.position.step if checkpoint is not None else None
         self.log = MetricsLog(job.metrics, self.position.step, writes=ranks.first)
-        self._durations: list[float] = []
-        self._waited = 0.0
-        self._tflops = self._counted_flops() / 1e12
+        self.figures = StepFigures(plan.flops, self.config.batch_size, ranks.device)
         self._non_finite: str | None = None
-        on_gpu = ranks.device.type == "cuda"
-        peak = peak_tflops(torch.cuda.get_device_name(ranks.device)) if on_gpu else None
-        self._peak = peak or math.nan
-
-    def _counted_flops(self) -> float:
-        frames, _, height, width = self.clips[0]["latents"].shape
-        base = folder(self.job.model.base)
-        return step_flops(base, self.job.model, self.config, (frames, height, width))
 
     @property
     def position(self) -> Position:
@@ -156,10 +114,11 @@ class Trainer:
             stop_requests() as stop,
         ):
             try:
-                self._export_middle()
+                self._export_on_the_way()
                 self._validate(stop)
                 while self.position.step < self.config.steps:
-                    stopping = self._train_step(batches, stop)
+                    with self.figures.step():
+                        stopping = self._train_step(batches, stop)
                     self.progress.update(self.position.step, self.config.steps, STEPS)
                     self._record(stopping)
                     self._validate(stop)
@@ -168,14 +127,15 @@ class Trainer:
                 self.checkpoints.wait()
                 return False
         self._export(self.job.extension)
+        for name, path in self.job.averages.items():
+            self._export(path, name)
         if self.ranks.first:
-            self._describe()
+            describe(self.job, self.engine)
         self.checkpoints.wait()
         return True
 
     def _train_step(self, batches: Iterator[Batch], stop: Stop) -> bool:
         """One update of the weights; whether any rank was asked to stop."""
-        started = time.monotonic()
         position = self.position
         self._non_finite = None
         rate = learning_rate(self.config, position.updates)
@@ -183,11 +143,10 @@ class Trainer:
             group["lr"] = rate
         sums = torch.zeros(1 + 2 * LEVELS, device=self.ranks.device)
         for _ in range(self.config.accumulate):
-            asked = time.monotonic()
-            batch = next(batches)
-            self._waited += time.monotonic() - asked
+            with self.figures.waiting():
+                batch = next(batches)
             with self._watched(batch):
-                losses = v_loss(self.engine, batch)
+                losses = self._loss(self.engine, batch)
                 self.engine.backward(losses.mean())
             self.engine.step()
             sums += _summed(losses.detach(), level_of(batch.sigma, self.config.sigma))
@@ -195,15 +154,16 @@ class Trainer:
         stopping, loss, *by_level = self.ranks.total(stop(), *sums.tolist())
         # DeepSpeed skips an update whose gradients are not finite on any rank.
         if self.engine.was_step_applied():
-            self.state.ema.update()
+            for average in self.state.averages.values():
+                average.update(position.updates)
             position.skipped_in_a_row = 0
-            position.losses.append(loss / self.config.batch_size)
+            # Each of the ranks that share a clip has the loss of its own frames.
+            position.losses.append(loss / (self.config.batch_size * self.ranks.per_clip))
             add(position.level_losses, by_level[:LEVELS])
             add(position.level_samples, by_level[LEVELS:])
         else:
             position.skipped += 1
             position.skipped_in_a_row += 1
-        self._durations.append(time.monotonic() - started)
         return bool(stopping)
 
     @contextmanager
@@ -229,27 +189,19 @@ class Trainer:
         if step % self.config.log_every == 0 or last:
             self.log.write(self._row())
             self.position.forget_losses()
-            self._durations.clear()
-            self._waited = 0.0
-        self._export_middle()
+        self._export_on_the_way()
         if stopping:
             raise Interrupted
         if step % self.config.checkpoint_every == 0 or last:
             self._save()
 
     def _row(self) -> Row:
-        seconds = mean(self._durations)
         figures = {
             "loss": mean(self.position.losses),
             "learning_rate": learning_rate(self.config, max(self.position.updates - 1, 0)),
             "grad_norm": float(self.engine.get_global_grad_norm() or math.nan),
             **self._level_losses(),
-            "seconds_per_step": seconds,
-            "waiting_for_data": self._waited / sum(self._durations),
-            "tflops_per_second": self._tflops / seconds,
-            "share_of_peak": self._tflops / seconds / self._peak,
-            "clips_per_second": self.config.batch_size / seconds,
-            "memory_gb": memory_gb(self.ranks.device),
+            **self.figures.taken(),
             "skipped_steps": float(self.position.skipped),
         }
         finite = {name: value for name, value in figures.items() if math.isfinite(value)}
@@ -274,21 +226,24 @@ class Trainer:
         known = self.ranks.first and self.log.has(step, "validation_loss")
         if self.ranks.total(known)[0]:
             return
-        compute_with(self.engine, self.state.ema.slices)
-        figures = self._validation_loss(stop)
-        compute_with(self.engine, self.state.weights)
-        raw = self._validation_loss(stop) if self.position.updates else figures
+        figures = self._validation_loss(self.state.averages["ema"].slices, stop)
         if not math.isfinite(figures["validation_loss"]):
             raise InputError(
                 f"the validation loss at step {step} is not finite: look for bad values in the "
                 f"weights of {self.job.model.base.path}, or in the held-out clips of "
                 f"{self.job.latents}"
             )
-        if math.isfinite(raw["validation_loss"]):
-            figures["validation_loss_raw"] = raw["validation_loss"]
+        others = {name: self.state.averages[name].slices for name in self.job.averages}
+        # The weights themselves last, with which the U-Net goes on.
+        for name, weights in {**others, "raw": self.state.weights}.items():
+            # Before the first update all are the same.
+            scored = self._validation_loss(weights, stop) if self.position.updates else figures
+            if math.isfinite(scored["validation_loss"]):
+                figures[f"validation_loss_{name}"] = scored["validation_loss"]
         self.log.write({"step": step, **figures})
 
-    def _validation_loss(self, stop: Stop) -> dict[str, float]:
+    def _validation_loss(self, weights: list[Slice], stop: Stop) -> dict[str, float]:
+        compute_with(self.engine, weights)
         return validation_loss(
             self.engine, self.held_out, self.config, self.ranks, stop, self.progress
         )
@@ -299,56 +254,25 @@ class Trainer:
             self.checkpoints.save(self.state)
             self._saved = self.position.step
 
-    def _export_middle(self) -> None:
-        """After half the steps. A training that goes on beyond its first end has had its middle."""
-        if self.position.step == (self.config.steps + 1) // 2:
+    def _export_on_the_way(self) -> None:
+        """The published average after half the steps, and snapshots of the power-function ones.
+
+        A training that goes on beyond its first end has had its middle.
+        """
+        step, every = self.position.step, self.config.snapshot_every
+        if step == (self.config.steps + 1) // 2:
             self._export(self.job.middle)
+        if every is not None and self.position.updates and step % every == 0:
+            for name in self.state.averages:
+                if name.startswith("power-"):
+                    self._export(self.job.snapshot(name, step), name, torch.float16)
 
-    def _export(self, path: Path) -> None:
-        """Write the averaged extension; every rank must come along."""
+    def _export(self, path: Path, name: str = "ema", dtype: torch.dtype = torch.float32) -> None:
         self.progress.doing("writing the averaged extension")
-        unet = self.engine.module
-        averaged: dict[str, torch.Tensor] = {}
-        for name, whole in whole_tensors(self.engine, self.state.ema.slices):
-            if self.ranks.first:
-                averaged[name] = whole.cpu()
-        with gathered(list(extension_parameters(unet).values())):
-            if self.ranks.first:
-                # Of the extension's tensors a few may be frozen; the file has all of them.
-                state = {name: it.float() for name, it in extension_state(unet).items()}
-                save_extension(unet, path, self._metadata(), state=state | averaged)
-        torch.distributed.barrier()
-
-    def _describe(self) -> None:
-        description = {
-            "base": self.job.model.base.model_dump(),
-            "base_id": self.engine.module.config.base_id,
-            "num_frames": self.job.num_frames,
-            "extension": self.job.extension.name,
-            "load": "exvideo.models: load_extension(load_unet(base), extension)",
-        }
-        self.job.description.write_text(json.dumps(description, indent=2))
-
-    def _metadata(self) -> ExtensionMetadata:
-        config = self.engine.module.config
-        return ExtensionMetadata(
-            base_id=config.base_id,
-            num_frames=config.num_frames,
-            native_frames=config.extension["native_frames"],
-            scaling_factor=self.clips.scaling_factor,
-            sigma=self.config.sigma.model_dump(),
-            step=self.position.step,
-            data_digest=self.job.data_digest,
-        )
-
-
-def learning_rate(config: TrainingConfig, updates: int) -> float:
-    """After so many updates: a linear warm-up, then constant or half a cosine."""
-    warm = min(1.0, (updates + 1) / max(config.warmup_steps, 1))
-    if config.schedule == "constant":
-        return config.learning_rate * warm
-    done = max(0, updates - config.warmup_steps) / (config.steps - config.warmup_steps)
-    return config.learning_rate * warm * (1 + math.cos(math.pi * done)) / 2
+        step, factor = self.position.step, self.clips.scaling_factor
+        metadata = metadata_of(self.job, self.engine, factor, step)
+        average = self.state.averages[name].slices
+        export_average(self.engine, average, path, metadata, self.ranks, dtype)
 
 
 def add(sums: list[float], more: Sequence[float]) -> None:
@@ -366,23 +290,3 @@ def _summed(losses: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
 
 def mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else math.nan
-
-
-def memory_gb(device: torch.device) -> float:
-    """The GPU's peak so far; without one, what the process holds now."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    return psutil.Process().memory_info().rss / 1e9
-
-
-@contextmanager
-def stop_requests() -> Iterator[Stop]:
-    """SIGTERM and SIGINT only set a flag, so that a step is never torn."""
-    received: list[int] = []
-    stops = (signal.SIGTERM, signal.SIGINT)
-    before = {it: signal.signal(it, lambda number, _: received.append(number)) for it in stops}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

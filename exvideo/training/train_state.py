@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from exvideo.training.ema import Ema
+from exvideo.config import TrainingConfig
+from exvideo.training.ema import averages
 from exvideo.training.objective import LEVELS
 from exvideo.training.partitions import (
     Engine,
@@ -47,12 +48,12 @@ class Position(BaseModel):
 class TrainState:
     """A rank's share of the tensors, and the position, which all ranks share."""
 
-    def __init__(self, engine: Engine, ema_decay: float) -> None:
+    def __init__(self, engine: Engine, config: TrainingConfig) -> None:
         self._engine = engine
         self.replicated: bool = engine.zero_optimization_stage() == 0
         """Without ZeRO every rank has all of everything."""
         self.weights = weight_slices(engine)
-        self.ema = Ema(self.weights, ema_decay)
+        self.averages = averages(self.weights, config)
         self.position = Position()
         # At stage 0 DeepSpeed has made a step of its own, with gradients of zero.
         set_updates(engine, 0)
@@ -63,7 +64,7 @@ class TrainState:
             "weights": self.weights,
             "exp_avg": moment_slices(self._engine, "exp_avg"),
             "exp_avg_sq": moment_slices(self._engine, "exp_avg_sq"),
-            "ema": self.ema.slices,
+            **{name: average.slices for name, average in self.averages.items()},
         }
 
     def shapes(self) -> dict[str, tuple[int, ...]]:

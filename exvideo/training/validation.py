@@ -46,7 +46,8 @@ def validation_loss(
         with torch.no_grad():
             for number, (batch, levels, weights) in enumerate(_batches(clips, config, ranks)):
                 progress.update(number, _count(clips, config, ranks), "validation batches")
-                losses = v_loss(engine, batch.to(ranks.device)).double().cpu()
+                own = batch.frames(ranks.own_frames(batch.latents.shape[1]))
+                losses = v_loss(engine, own.to(ranks.device)).double().cpu()
                 sums.index_add_(0, levels, losses * weights)
                 counts.index_add_(0, levels, weights)
                 if ranks.total(stop())[0]:
@@ -76,9 +77,9 @@ def _batches(
     samples = [
         (clip * len(clips) // used, level) for clip in range(used) for level in range(LEVELS)
     ]
-    step = config.micro_batch_size * ranks.count
+    step = config.micro_batch_size * ranks.clip_groups
     for start in range(0, len(samples), step):
-        mine = range(start + ranks.rank, start + step, ranks.count)
+        mine = range(start + ranks.clip_group, start + step, ranks.clip_groups)
         chosen = [samples[min(index, len(samples) - 1)] for index in mine]
         loaded = [clips[clip] for clip, _ in chosen]
         draws = [
@@ -98,7 +99,7 @@ def _used(clips: Clips, config: TrainingConfig) -> int:
 
 def _count(clips: Clips, config: TrainingConfig, ranks: Ranks) -> int:
     """Batches a rank."""
-    together = config.micro_batch_size * ranks.count
+    together = config.micro_batch_size * ranks.clip_groups
     return math.ceil(_used(clips, config) * LEVELS / together)
 
 

@@ -5,6 +5,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from exvideo.models import checkpoint_activations, configure_attention, extend
+from exvideo.models.activation_checkpointing import run_regions
 from exvideo.models.svd import transformers
 from tests.models.tiny import CONTEXT, clip_inputs, full_size_unet, randomise, run, tiny_unet
 
@@ -50,6 +51,31 @@ def test_recomputing_changes_no_result(unet, policy, shortcut):
     assert torch.equal(loss, expected_loss)
     for name in expected:
         assert torch.equal(found[name], expected[name]), name
+
+
+def test_named_blocks_keep_theirs(unet):
+    inputs = clip_inputs(2, FRAMES)
+    expected_loss, expected = loss_and_gradients(copy.deepcopy(unet))
+    checkpoint_activations(unet, "none")
+    everything = kept_bytes(lambda: run(unet, *inputs))
+    regions = []
+
+    def note(name, part, *given):
+        regions.append(name)
+        return part(*given)
+
+    run_regions(unet, note)
+    run(unet, *inputs)
+    assert "mid_block.attentions.0.temporal_transformer_blocks.0" in regions
+    kept = []
+    for count in (0, len(regions) // 2, len(regions)):
+        checkpoint_activations(unet, "block", regions[:count])
+        kept.append(kept_bytes(lambda: run(unet, *inputs)))
+    assert kept[0] < kept[1] < kept[2] == everything
+    checkpoint_activations(unet, "block", regions[::2])
+    loss, found = loss_and_gradients(unet)
+    assert torch.equal(loss, expected_loss)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_blocks_keep_far_less_than_everything(unet):

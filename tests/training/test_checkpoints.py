@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from exvideo.errors import InputError
 from exvideo.training import checkpoints
 from exvideo.training.distributed import Ranks
 from exvideo.training.job import TrainingJob
+from exvideo.training.load import load_extended_unet
 from exvideo.training.metrics import read_metrics
-from exvideo.training.train import Trainer, load_extended_unet
+from exvideo.training.train import Trainer
 from exvideo.training.train_state import Position, TrainState
 from tests.told import Told
 from tests.training.tiny import MadeClips, training_job
@@ -91,14 +93,16 @@ def test_fewer_steps_than_were_made_are_refused(ranks: Ranks, copied: TrainingJo
         trainer(longer(copied, 3), ranks)
 
 
-@pytest.mark.parametrize("zero_stage", [1, 3])
+@pytest.mark.parametrize(
+    "change", [{"zero_stage": 1}, {"zero_stage": 3}, {"offload_optimizer": True}]
+)
 def test_another_zero_stage_goes_on(
-    tmp_path: Path, ranks: Ranks, copied: TrainingJob, zero_stage: int
+    tmp_path: Path, ranks: Ranks, copied: TrainingJob, change: dict[str, Any]
 ) -> None:
     """Losses within 1e-5: Adam makes of the rounding of a gradient near zero a step of its own."""
     whole = training_job(tmp_path / "whole", steps=6, checkpoint_every=2)
     assert trainer(whole, ranks).run()
-    changed = longer(copied, 6, zero_stage=zero_stage)
+    changed = longer(copied, 6, **change)
     training = trainer(changed, ranks)
     assert training.position.step == STEPS
     assert training.run()

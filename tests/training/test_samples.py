@@ -56,3 +56,15 @@ def test_loader_workers_change_nothing_and_outlive_a_stop() -> None:
     for one, other in zip(alone, found, strict=True):
         for field in dataclasses.fields(one):
             assert torch.equal(getattr(one, field.name), getattr(other, field.name))
+
+
+def test_ranks_that_share_a_clip_have_its_frames_between_them() -> None:
+    config = training_config(ranks=2, frame_ranks=2, micro_batch_size=1)
+    alone = next(training_batches(MadeClips(5), config, Ranks(0, 1, CPU), 0))
+    parts = [next(training_batches(MadeClips(5), config, Ranks(r, 2, CPU, 2), 0)) for r in (0, 1)]
+    for name in ("latents", "noise"):
+        whole = torch.cat([getattr(part, name) for part in parts], dim=1)
+        assert torch.equal(whole, getattr(alone, name))
+    for part in parts:
+        assert part.latents.shape[1] == alone.latents.shape[1] // 2
+        assert torch.equal(part.sigma, alone.sigma)

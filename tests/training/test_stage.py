@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -42,6 +43,13 @@ def until_step(stage: StageRun, step: int) -> None:
     raise TimeoutError(f"step {step} was not reached")
 
 
+def until_copied(stage: StageRun) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not list(stage.root.glob("test/post_tuned_model/checkpoints/*/step-*/manifest.json")):
+        assert time.monotonic() < deadline, "no checkpoint was copied"
+        time.sleep(0.05)
+
+
 def saved_step(stage: StageRun) -> int:
     """The newest whole checkpoint's."""
     newest = max(stage.root.rglob("step-*/manifest.json"))
@@ -75,6 +83,7 @@ SETTINGS = {
     "steps": STEPS,
     "log_every": 1,
     "validate_every": STEPS,
+    "more_ema_decays": (0.9,),
 }
 
 
@@ -117,7 +126,7 @@ def test_a_job_on_two_ranks_survives_a_sigterm_as_if_it_had_not_been(
     assert stopped.receipt.digest == whole.receipt.digest
     one, other = load_file(stopped.output("extension")), load_file(whole.output("extension"))
     assert all(one[name].equal(other[name]) for name in one)
-    for file in ("middle", "curve", "model"):
+    for file in ("middle", "curve", "model", "extension ema-0.9"):
         assert whole.output(file).stat().st_size > 0
 
 
@@ -135,23 +144,31 @@ def test_the_model_is_registered_once_with_its_card(whole: StageRun) -> None:
 
 
 def test_a_killed_job_goes_on_with_another_number_of_ranks(tmp_path: Path, whole: StageRun) -> None:
-    """The same clips and noise a step, and the same losses but for rounding."""
-    killed = StageRun(tmp_path / "killed", **SETTINGS)
+    """The same clips and noise a step, and the same losses but for rounding.
+
+    Also where the ranks had shared each clip's frames, and the machine's own disk is gone.
+    """
+    killed = StageRun(tmp_path / "killed", **SETTINGS, frame_ranks=2, copy_checkpoints=True)
     process = killed.start()
     until_step(killed, 5)
+    until_copied(killed)
     for it in of_job(killed.root):
         it.kill()
     process.communicate(timeout=60)
+    shutil.rmtree(killed.root / "test" / "scratch")
     step = saved_step(killed)
     assert 2 <= step < STEPS
 
-    killed.change("ranks: 2", "ranks: 1")
+    killed.change("frame_ranks: 2", "frame_ranks: 1")
+    killed.change("\n  ranks: 2", "\n  ranks: 1")
     killed.change("zero_stage: 2", "zero_stage: 1")
     printed = finished(killed)
+    assert f"fetching the checkpoint of step {step} from {killed.root}" in printed
     assert f"step {STEPS}: validation loss" in printed
     _, run = mlflow_run(killed)
     assert run.data.params["training.ranks"] == "2"
     assert run.data.tags["changed/training.ranks"] == "1"
+    assert run.data.tags["changed/training.frame_ranks"] == "1"
     figures = ("loss", "validation_loss", "validation_loss_raw")
     for one, other in zip(killed.rows(), whole.rows(), strict=True):
         shared = {name: other[name] for name in figures if name in other}

@@ -16,9 +16,11 @@ from exvideo.models import extension_parameters, load_extension, load_unet, read
 from exvideo.progress import Silent
 from exvideo.training.distributed import Ranks
 from exvideo.training.job import TrainingJob
+from exvideo.training.load import load_extended_unet
 from exvideo.training.metrics import read_metrics
 from exvideo.training.partitions import whole_tensors
-from exvideo.training.train import Trainer, learning_rate, load_extended_unet
+from exvideo.training.schedule import learning_rate
+from exvideo.training.train import Trainer
 from tests.training.tiny import BASE, NUM_FRAMES, TIMED, MadeClips, training_config, training_job
 
 
@@ -164,14 +166,15 @@ def test_the_average_is_that_of_the_float32_weights(tmp_path: Path, ranks: Ranks
     job = training_job(tmp_path, ema_decay=0.99, learning_rate=1e-5, steps=3)
     training = trainer(job, ranks)
     expected = weights(training)
-    update = training.state.ema.update
+    average = training.state.averages["ema"]
+    update = average.update
 
-    def follow() -> None:
-        update()
+    def follow(updates: int) -> None:
+        update(updates)
         for name, weight in weights(training).items():
             expected[name].lerp_(weight, 1 - 0.99)
 
-    training.state.ema.update = follow  # type: ignore[method-assign]
+    average.update = follow  # type: ignore[method-assign]
     assert training.run()
     saved = load_file(job.extension)
     assert all(torch.equal(saved[name], expected[name]) for name in expected)

@@ -13,8 +13,11 @@ from pipelines.post_tuned_model import sections, work
     [
         ("ranks", 1),
         ("micro_batch_size", 2),
+        ("frame_ranks", 4),
         ("zero_stage", 3),
         ("activation_checkpointing", "part"),
+        ("activation_gib", 30),
+        ("offload_optimizer", True),
         ("attention", "flash_attn"),
         ("validate_every", 10),
         ("checkpoint_every", 10),
@@ -49,9 +52,17 @@ def test_a_cosine_of_more_steps_starts_anew() -> None:
         ("training.precision", "float32"),
         ("training.sigma", {"mean": 1.0, "std": 1.0}),
         ("training.ema_decay", 0.9),
+        ("training.recipe", "released"),
         ("clips.num_frames", 16),
         ("model.table_init", "ping_pong"),
     ],
 )
 def test_what_changes_a_step_starts_anew(key: str, value: Any) -> None:
     assert work(load_preset("tiny", {key: value})) != work(load_preset("tiny"))
+
+
+def test_an_option_at_its_default_is_no_part_of_it() -> None:
+    """Or else every training would start anew with the first release that has the option."""
+    (training, *_) = work(load_preset("tiny", {"training.recipe": "edm"}))
+    assert "recipe" not in training
+    assert "seed" in training

@@ -4,13 +4,15 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from moto.server import ThreadedMotoServer
 from upath import UPath
 
 
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[None]:
     """Reached as on a cluster, by the environment alone."""
+    # A second and more, which only those who ask for it should wait.
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
