@@ -14,7 +14,7 @@ from exvideo.clips.filters.filter import Filter
 from exvideo.clips.filters.footage import Footage
 from exvideo.clips.filters.load import load_filters
 from exvideo.clips.filters.names import OWN
-from exvideo.config import ClipsConfig
+from exvideo.config import PROJECT, ClipsConfig
 from exvideo.world import TRAIN_PHOTOGRAPHS, random_spec, render_clip
 from tests.clips.videos import config
 
@@ -149,3 +149,11 @@ def test_an_installed_package_adds_a_filter() -> None:
     assert found.score(Footage(np.full((2, 8, 8, 3), 51, np.uint8), 24.0)) == pytest.approx(0.2)
     settings: ClipsConfig = config(filters={"greenness": 0.1})
     assert settings.filters == {"greenness": 0.1}
+
+
+def test_the_documentation_has_every_filter_and_its_default(filters: dict[str, Filter]) -> None:
+    page = (PROJECT / "docs" / "curation.md").read_text()
+    for found in filters.values():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{found.name}` |"))
+        assert f"| {found.fault} |" in row
+        assert row.endswith(f"| {found.keeps} {found.threshold:g} |")
