@@ -12,6 +12,7 @@ from exvideo.config import Preset
 from exvideo.errors import InputError
 from exvideo.progress import Progress
 from exvideo.receipt import read_receipt, stage_folder
+from pipelines.clips import SCORES
 from pipelines.report import open_report
 from pipelines.stage import add_preset_arguments, chosen_preset
 
@@ -24,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         preset = chosen_preset(arguments)
-        with open_report("curate", None) as progress:
+        with open_report("curate") as progress:
             said = _report(preset, arguments.out, progress)
     except InputError as error:
         print(f"exvideo curate: {error}", file=sys.stderr)
@@ -34,31 +35,31 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _report(preset: Preset, out: Path, progress: Progress) -> str:
-    """The page with the preset's thresholds drawn; verdicts are those of the stage's last run."""
+    """The page as the preset would have it, from remembered scores where there are any."""
     progress.doing("loading libraries")
+    from exvideo.clips.curate import curate
     from exvideo.clips.filters.load import load_filters
-    from exvideo.clips.manifest import read_clips
     from exvideo.clips.report_page import report_page
     from exvideo.clips.verdicts import thresholds
+    from exvideo.sources.manifest import read_source_videos
     from exvideo.video.decoder import Decoder
 
-    folders = {}
-    for stage in ("clips", "source_videos"):
-        here = stage_folder(preset, stage)
-        receipt = read_receipt(here)
-        if receipt is None:
-            raise InputError(
-                f"there is no output of {stage} in {here}: "
-                f"run `exvideo run {stage} --preset {preset.name}` first"
-            )
-        folders[stage] = here / receipt.folder, receipt
-    folder, receipt = folders["clips"]
-    clips = read_clips(folder / receipt.files["manifest"])
+    here = stage_folder(preset, "source_videos")
+    receipt = read_receipt(here)
+    if receipt is None:
+        raise InputError(
+            f"there is no output of source_videos in {here}: "
+            f"run `exvideo run source_videos --preset {preset.name}` first"
+        )
+    sources = here / receipt.folder
+    videos = read_source_videos(sources / receipt.files["manifest"])
+    scores = stage_folder(preset, "clips") / SCORES
+    clips = curate(videos, sources, preset.clips, scores, progress)
     filters = load_filters()
     progress.doing("drawing thumbnails")
     with Decoder(preset.clips.decode_timeout_s) as decoder:
         applied = thresholds(filters, preset.clips.filters)
-        page = report_page(clips, filters, applied, folders["source_videos"][0], decoder)
+        page = report_page(clips, filters, applied, sources, decoder)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(page)
     kept = sum(clip.status == "kept" for clip in clips)

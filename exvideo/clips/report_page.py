@@ -22,6 +22,9 @@ TEMPLATE = Path(__file__).with_name("report_page.html")
 KEPT_SHOWN, REJECTED_SHOWN = 24, 12
 """Thumbnails of kept clips, and of each reason's."""
 
+SCORES_SHOWN = 20_000
+"""Candidates whose scores the page carries, evenly spread: 2 MB that a browser draws at once."""
+
 THUMBNAIL = 150
 """Px wide."""
 
@@ -37,11 +40,13 @@ def report_page(
 
     What a file's name may hold reaches the page as data only, never as markup.
     """
-    scored = [clip for clip in clips if clip.scores]
+    all_scored = [clip for clip in clips if clip.scores]
+    scored = [all_scored[index] for index in sorted(spread(len(all_scored), SCORES_SHOWN))]
     data = {
         "kept": sum(clip.status == "kept" for clip in clips),
         "candidates": len(clips),
         "scored": len(scored),
+        "all_scored": len(all_scored),
         "funnel": funnel_rows(clips),
         "filters": [
             {
