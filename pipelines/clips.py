@@ -60,8 +60,14 @@ def run(job: Job) -> Outcome:
 
 
 def sections(preset: Preset) -> Any:
-    """What the clips depend on: neither how many are cut at a time, nor how long that may take."""
-    return preset.clips.model_dump(exclude={"workers", "decode_timeout_s"})
+    """What the clips depend on: neither how many are cut at a time, nor how long that may take.
+
+    Filters that are installed beside the project's own count, too.
+    """
+    from exvideo.clips.filters.load import load_filters
+
+    filters = [[found.name, found.version, found.threshold] for found in load_filters()]
+    return [preset.clips.model_dump(exclude={"workers", "decode_timeout_s"}), filters]
 
 
 def _figures(clips: list[Any]) -> dict[str, Figure]:
