@@ -9,17 +9,23 @@ from assets.source_videos import source_videos
 from dagster_project.stages import Stages
 
 
-@dg.asset(deps=[source_videos], group_name="road", kinds={"python", "parquet"}, code_version="1")
+@dg.asset(deps=[source_videos], group_name="road", kinds={"python", "parquet"}, code_version="2")
 def clips(context: dg.AssetExecutionContext, stages: Stages) -> dg.MaterializeResult:
     """A Parquet manifest of every candidate clip: kept, or rejected with the reason.
 
     Videos are probed, cut at scenes, cropped and resampled. A file that cannot be decoded costs
     only itself. Videos that were seen before are not decoded again.
     """
+    from exvideo.clips.funnel import funnel_table
+    from exvideo.clips.manifest import read_clips
+
     receipt = stages.run(context, "clips")
+    candidates = read_clips(output_file(stages, "clips"))
     return dg.MaterializeResult(
         metadata={
             **describe(stages.preset.load(), receipt),
+            "funnel": dg.MetadataValue.md(funnel_table(candidates)),
+            "scores": picture(output_file(stages, "clips", "histograms")),
             "preview": picture(output_file(stages, "clips", "preview")),
         },
         data_version=dg.DataVersion(receipt.digest),

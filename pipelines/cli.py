@@ -17,6 +17,7 @@ COMMANDS = (
     "measure",
     "verify",
     "show",
+    "curate",
     "config",
     "presets",
 )
@@ -33,6 +34,7 @@ USAGE = """usage: exvideo COMMAND [--preset NAME] [--set KEY=VALUE ...]
   measure FOLDER  jitter, flicker, drift and more of any videos, and --against others
   verify latents  every row of the latent shards, read back; --repair mends them
   show latents    one of them as a picture, below its source's frames
+  curate report   which clips were kept and dropped, and what other thresholds would keep
   config          a preset as it runs (render), checked (validate), or its keys (schema)
   presets         the names of the shipped presets
 

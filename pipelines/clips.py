@@ -11,35 +11,63 @@ from exvideo.config import Preset
 from exvideo.receipt import Figure, write_atomically
 from pipelines.stage import Job, Outcome, Stage, main
 
+SCORES = "scores"
+"""Beside the outputs, as other thresholds ask for no other scores."""
+
 
 def run(job: Job) -> Outcome:
     """Cut the source videos into clips and write their manifest."""
     job.progress.doing("loading libraries")
-    from exvideo.clips.curate import check_some_kept, curate
+    from exvideo.clips.curate import curate
+    from exvideo.clips.filters.load import load_filters
+    from exvideo.clips.funnel import check_some_kept
+    from exvideo.clips.histograms import histograms
     from exvideo.clips.manifest import write_clips
     from exvideo.clips.preview import contact_sheet
+    from exvideo.clips.report_page import report_page
+    from exvideo.clips.verdicts import thresholds
     from exvideo.sources.manifest import read_source_videos
     from exvideo.video.decoder import Decoder
 
     sources = job.inputs["source_videos"]
     config = job.preset.clips
     videos = read_source_videos(sources.file("manifest"))
-    clips = curate(videos, sources.folder, config, job.output / "videos", job.progress)
+    clips = curate(videos, sources.folder, config, job.output.parent / SCORES, job.progress)
     manifest = write_clips(job.output, clips)
     job.progress.say(f"every candidate and its reason: {job.output / manifest.name}")
-    check_some_kept(clips, config)
-    job.progress.doing("drawing the preview")
-    preview = manifest.name.replace("manifest", "preview").replace(".parquet", ".png")
+    filters = load_filters()
+    applied = thresholds(filters, config.filters)
+    pictures = histograms(clips, filters, applied)
+    name = manifest.name.removeprefix("manifest-").removesuffix(".parquet")
+    files = {
+        "manifest": manifest.name,
+        "preview": f"preview-{name}.png",
+        "histograms": f"histograms-{name}.png",
+        "report": f"report-{name}.html",
+    }
+    write_atomically(job.output / files["histograms"], pictures)
     with Decoder(config.decode_timeout_s) as decoder:
+        # Before the check, as it is looked at most where nothing is kept.
+        job.progress.doing("drawing the report")
+        page = report_page(clips, filters, applied, sources.folder, decoder)
+        write_atomically(job.output / files["report"], page)
+        job.progress.say(f"a page to look at: {job.output / files['report']}")
+        check_some_kept(clips, config, filters)
+        job.progress.doing("drawing the preview")
         sheet = contact_sheet(clips, sources.folder, decoder)
-    write_atomically(job.output / preview, sheet)
-    files = {"manifest": manifest.name, "preview": preview}
+        write_atomically(job.output / files["preview"], sheet)
     return Outcome(manifest.digest, files, _figures(clips))
 
 
 def sections(preset: Preset) -> Any:
-    """What the clips depend on: neither how many are cut at a time, nor how long that may take."""
-    return preset.clips.model_dump(exclude={"workers", "decode_timeout_s"})
+    """What the clips depend on: neither how many are cut at a time, nor how long that may take.
+
+    Filters that are installed beside the project's own count, too.
+    """
+    from exvideo.clips.filters.load import load_filters
+
+    filters = [[found.name, found.version, found.threshold] for found in load_filters()]
+    return [preset.clips.model_dump(exclude={"workers", "decode_timeout_s"}), filters]
 
 
 def _figures(clips: list[Any]) -> dict[str, Figure]:
@@ -58,7 +86,7 @@ def _figures(clips: list[Any]) -> dict[str, Figure]:
 
 
 STAGE = Stage(
-    name="clips", version=2, inputs=("source_videos",), sections=sections, run=run, grows=True
+    name="clips", version=3, inputs=("source_videos",), sections=sections, run=run, grows=True
 )
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def test_the_full_preset_is_the_papers_recipe() -> None:
         ({"clips.fps": float("inf")}, "clips.fps: Input should be a finite number"),
         ({"clips.num_frames": 10**12}, "clips.num_frames: Input should be less than or equal to"),
         ({"clips.workers": 10**6}, "clips.workers: Input should be less than or equal to 1024"),
-        ({"clips.min_motion": 2}, "clips.min_motion: Input should be less than or equal to 1"),
+        ({"clips.filters": {"moton": 1.0}}, "there is no filter 'moton'; did you mean motion?"),
         ({"clips.held_out_videos": 1}, "clips.held_out_videos (1) leaves no clip to train on"),
         ({"latents.gpus_per_worker": 1.5}, "gpus_per_worker (1.5) must be 0, a share of one GPU"),
         ({"training.seed": -1}, "training.seed: Input should be greater than or equal to 0"),

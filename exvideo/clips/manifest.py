@@ -1,9 +1,9 @@
 """The manifest of clips: one row a candidate. Clips are virtual: nothing is re-encoded."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from upath import UPath
 
 from exvideo.manifest import Manifest, read_manifest, write_manifest
@@ -53,6 +53,20 @@ class Clip(BaseModel):
     motion_bucket_id: int | None = None
     flow_speed: float | None = None
     """Mean optical flow magnitude, px a frame at the clip's size."""
+    scores: dict[str, float] = Field(default_factory=dict)
+    """By filter, where it applies; none of a clip that was not looked at."""
+    signature: str | None = None
+    """What near-duplicates are found by; see `exvideo.clips.signature`."""
+
+    @field_validator("scores", mode="before")
+    @classmethod
+    def _from_map(cls, value: Any) -> Any:
+        """Arrow gives a map as pairs."""
+        return {} if value is None else dict(value)
+
+    def rejected(self, reason: str) -> "Clip":
+        """The same clip with a reason against it."""
+        return self.model_copy(update={"status": "rejected", "reason": reason})
 
     @property
     def reason_kind(self) -> str | None:
@@ -95,6 +109,8 @@ SCHEMA = pa.schema(
         pa.field("contrast", pa.float32()),
         pa.field("motion_bucket_id", pa.int32()),
         pa.field("flow_speed", pa.float32()),
+        pa.field("scores", pa.map_(pa.string(), pa.float64())),
+        pa.field("signature", pa.string()),
     ]
 )
 

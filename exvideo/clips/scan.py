@@ -1,4 +1,4 @@
-"""Look through a file once: how long it is, what of it is damaged, and where scenes change."""
+"""Look through a file once: its length, damage, borders and cuts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from scenedetect import ContentDetector, FrameTimecode
 
+from exvideo.video.borders import Borders
 from exvideo.video.checked import Verdict, checked_video
+from exvideo.video.crop import Crop
 from exvideo.video.damage import Damage
 from exvideo.video.frames import check_readers_agree
 from exvideo.video.rgb import Frame, rgb, upright_size
@@ -29,6 +31,8 @@ class Scan:
     first: Frame
     last: Frame
     """The outermost frames, small, to look for a cut across a seam between two pieces."""
+    picture: Crop
+    """What of the frame lies within borders, px; all of it where there are none."""
     num_frames: int = 0
     """With those that are damaged or missing."""
     cuts: list[int] = field(default_factory=list)
@@ -52,8 +56,10 @@ def scan(path: Path, threshold: float) -> Iterator[Scan]:
                 height, width = upright_size(frame)
                 small = _small(height, width)
                 first = rgb(frame, small)
-                so_far = Scan(video.fps, height, width, first, first)
+                so_far = Scan(video.fps, height, width, first, first, Crop(0, 0, height, width))
+                borders = Borders(first)
             so_far.last = rgb(frame, small)
+            borders.see(so_far.last)
             if cuts.begins_scene(so_far.last):
                 found.append((so_far.num_frames, frame.pts))
             so_far.num_frames += 1
@@ -65,6 +71,7 @@ def scan(path: Path, threshold: float) -> Iterator[Scan]:
     check_readers_agree(path)
     so_far.num_frames, so_far.damage = verdict.num_frames, verdict.damage
     so_far.cuts = [verdict.number(*place) for place in found]
+    so_far.picture = borders.picture(height, width)
     yield so_far
 
 

@@ -1,55 +1,41 @@
 """What the filters and the model's conditioning need to know of a clip's pixels."""
 
-from dataclasses import dataclass
-from itertools import pairwise
+import math
+from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-HALF_RANGE = 127.5
-"""Byte values a unit, where bytes stand for [-1, 1]."""
+from exvideo.clips.filters.filter import Filter
+from exvideo.clips.filters.footage import Footage
+from exvideo.clips.manifest import Clip
+from exvideo.clips.signature import signature
+from exvideo.world import motion_bucket_id
 
 
-@dataclass(frozen=True)
-class Score:
-    """Pixels count in [-1, 1]."""
+def scored(clip: Clip, frames: NDArray[np.uint8], filters: Sequence[Filter]) -> Clip:
+    """The clip with every filter's score; `frames` are the clip's, uint8 [T,H,W,3].
 
-    motion: float
-    """Mean over pixels of their standard deviation over time, as ExVideo's trainer computes it."""
-    contrast: float
-    """Mean over frames and channels of the standard deviation over the frame."""
-    flow_speed: float
-    """Mean optical flow magnitude, px a frame."""
-
-
-def score(frames: NDArray[np.uint8]) -> Score:
-    """Score a clip, uint8 [T,H,W,3] with at least two frames."""
-    return Score(_motion(frames), _contrast(frames), _flow_speed(frames))
-
-
-def _motion(frames: NDArray[np.uint8]) -> float:
-    # Frame by frame, as a whole clip in floating point is gigabytes at full size.
-    total = np.zeros(frames.shape[1:], np.float64)
-    squares = np.zeros_like(total)
-    for frame in frames:
-        cv2.accumulate(frame, total)
-        cv2.accumulateSquare(frame, squares)
-    count = len(frames)
-    variance = (squares - total * total / count) / (count - 1)
-    return float(np.sqrt(np.maximum(variance, 0.0)).mean() / HALF_RANGE)
+    A filter that does not apply to the clip leaves no score.
+    """
+    footage = Footage(frames, clip.fps or 0.0)
+    scores = {found.name: _score(found, footage, clip) for found in filters}
+    speed = footage.flow.speed
+    return clip.model_copy(
+        update={
+            "motion_score": scores["motion"],
+            "contrast": scores["contrast"],
+            "flow_speed": speed,
+            "motion_bucket_id": motion_bucket_id(speed, min(clip.height, clip.width)),
+            "scores": {name: value for name, value in scores.items() if not math.isnan(value)},
+            "signature": signature(footage),
+        }
+    )
 
 
-def _contrast(frames: NDArray[np.uint8]) -> float:
-    deviations = [cv2.meanStdDev(frame)[1] for frame in frames]
-    return float(np.mean(deviations) / HALF_RANGE)
-
-
-def _flow_speed(frames: NDArray[np.uint8]) -> float:
-    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-    speeds = []
-    for before, after in pairwise(grey):
-        flow = estimator.calc(before, after, np.empty(0, np.float32))
-        speeds.append(np.hypot(flow[..., 0], flow[..., 1]).mean())
-    return float(np.mean(speeds))
+def _score(found: Filter, footage: Footage, clip: Clip) -> float:
+    try:
+        return float(found.score(footage))
+    except Exception as error:
+        place = f"clip {clip.clip_id} of {clip.pieces[0].path}"
+        raise RuntimeError(f"the filter {found.name} fails on {place}: {error}") from error

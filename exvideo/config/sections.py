@@ -13,6 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from exvideo.clips.filters.names import check_thresholds
+
 MAX_SEED = 2**63 - 1
 """Generators take 64 bits; a clip's parts and its second pass count on from a seed."""
 
@@ -42,6 +44,11 @@ def _is_tracking_uri(uri: str) -> str:
     if uri != "databricks" and scheme not in TRACKING_SCHEMES:
         raise ValueError(f"{uri!r} is no MLflow tracking URI, such as http://mlflow:5000")
     return uri
+
+
+def _names_filters(thresholds: dict[str, float | None]) -> dict[str, float | None]:
+    check_thresholds(thresholds)
+    return thresholds
 
 
 class Section(BaseModel):
@@ -128,10 +135,10 @@ class ClipsConfig(Section):
     """Further good clips of a video are left out."""
     scene_threshold: float = Field(gt=0, le=255)
     """PySceneDetect's content threshold; a cut splits the video, no clip spans it."""
-    min_motion: Fraction
-    """Mean temporal standard deviation of pixels in [-1, 1] below which a clip counts as still."""
-    min_contrast: Fraction
-    """Mean spatial standard deviation of pixels in [-1, 1] below which a clip counts as blank."""
+    filters: Annotated[dict[str, float | None], AfterValidator(_names_filters)] = {}
+    """Thresholds of filters' scores that differ from their defaults; null records a score only."""
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=32)] | None = 10
+    """Bits of 64 by which frames' hashes of near-duplicates differ at most; null keeps them."""
     held_out_videos: Fraction
     """Share of the videos whose clips are kept from training, for validation and evaluation."""
     decode_timeout_s: float = Field(gt=0, le=86_400)

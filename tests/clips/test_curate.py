@@ -1,14 +1,16 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from upath import UPath
 
 from exvideo.clips.curate import curate
+from exvideo.clips.filters.names import OWN
 from exvideo.clips.manifest import Clip, read_clips, write_clips
 from exvideo.config import ClipsConfig
 from exvideo.progress import Silent
 from exvideo.sources.manifest import SourceVideo
-from tests.clips.videos import config, kinds, listed, moving
+from tests.clips.videos import SIDE, config, kinds, listed, moving
 
 
 def curated(folder: Path, videos: list[SourceVideo], settings: ClipsConfig) -> list[Clip]:
@@ -76,3 +78,22 @@ def test_a_manifest_reads_back_as_written(tmp_path: Path) -> None:
     assert read.model_dump(exclude=floats) == clips[0].model_dump(exclude=floats)
     assert read.model_dump(include=floats) == pytest.approx(clips[0].model_dump(include=floats))
     assert write_clips(UPath(tmp_path), clips) == written
+
+
+def test_another_threshold_decodes_and_scores_nothing(tmp_path: Path) -> None:
+    video = listed(tmp_path, "video.mp4", moving(9))
+    assert kinds(curated(tmp_path, [video], config())) == ["kept"]
+    (tmp_path / "video.mp4").unlink()
+    stricter = config(filters={"motion": 0.9, "contrast": None})
+    (clip,) = curated(tmp_path, [video], stricter)
+    assert (clip.reason or "").startswith("still: motion 0.")
+    assert set(clip.scores) == set(OWN)
+
+
+def test_borders_are_cropped_away_before_the_clip_is_cut(tmp_path: Path) -> None:
+    frames = np.zeros((9, 64, SIDE, 3), np.uint8)
+    frames[:, 8:-8] = moving(9)
+    (clip,) = curated(tmp_path, [listed(tmp_path, "wide.mp4", frames)], config())
+    assert clip.status == "kept"
+    assert 8 <= clip.crop_top <= 9
+    assert clip.crop_top + clip.crop_height <= 56

@@ -12,6 +12,7 @@ from exvideo.errors import InputError
 from exvideo.progress import Silent
 from exvideo.receipt import Receipt
 from pipelines.clips import STAGE as CLIPS
+from pipelines.curate import main as report
 from pipelines.source_videos import STAGE as SOURCE_VIDEOS
 from pipelines.stage import run_stage, stage_folder
 from tests.clips.videos import listed, moving
@@ -77,13 +78,14 @@ def test_files_that_join_are_cut_and_the_others_are_not_again(
     root: Path, preset: Preset, finished: Receipt
 ) -> None:
     folder = stage_folder(preset, "clips") / finished.folder
-    remembered = {path.name: path.stat().st_mtime_ns for path in (folder / "videos").iterdir()}
+    scores = folder.parent / "scores"
+    remembered = {path.name: path.stat().st_mtime_ns for path in scores.iterdir()}
     listed(root / "videos", "c.mp4", moving(9, "chelsea"))
     after = run(preset)
     assert after.folder == finished.folder
     assert after.figures["clips kept"] == int(finished.figures["clips kept"]) + 1
     assert (folder / finished.files["manifest"]).exists()
-    now = {path.name: path.stat().st_mtime_ns for path in (folder / "videos").iterdir()}
+    now = {path.name: path.stat().st_mtime_ns for path in scores.iterdir()}
     assert remembered.items() <= now.items()
 
 
@@ -128,3 +130,18 @@ def test_a_missing_or_empty_folder_is_refused(tmp_path: Path, name: str, complai
     empty.mkdir()
     with pytest.raises(InputError, match=complaint):
         run(small_preset(tmp_path, empty / name))
+
+
+def test_a_report_for_another_threshold_decodes_nothing_anew(
+    tmp_path: Path, root: Path, finished: Receipt, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rendered = tmp_path / "stricter.yaml"
+    stricter = small_preset(root, root / "videos", **{"clips.filters": {"motion": 0.9}})
+    rendered.write_text(json.dumps(stricter.model_dump(mode="json")))
+    scores = root / "out" / stricter.name / "clips" / "scores"
+    before = sorted(path.name for path in scores.iterdir())
+    out = tmp_path / "report.html"
+    assert report(["report", "--preset", str(rendered), "--out", str(out)]) == 0
+    assert "0 of " in capsys.readouterr().out
+    assert b'"title": "still: ' in out.read_bytes()
+    assert sorted(path.name for path in scores.iterdir()) == before

@@ -69,7 +69,7 @@ def test_narrow_frames_are_read_right(decoder: Decoder, tmp_path: Path, width: i
 
 
 def test_a_crop_is_shrunk_without_aliasing(decoder: Decoder) -> None:
-    crop = centre_crop(BIKES_HEIGHT, BIKES_WIDTH, 68, 68)
+    crop = centre_crop(Crop(0, 0, BIKES_HEIGHT, BIKES_WIDTH), 68, 68)
     read = next(iter(decoder.stream(cropped_frames, BIKES, 10, 1, 1, crop, 68, 68)))
     middle = pyav_frames(BIKES)[10][:, (640 - 272) // 2 : (640 + 272) // 2]
     means = middle.reshape(68, 4, 68, 4, 3).mean(axis=(1, 3))

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from upath import UPath
 
-from exvideo.clips.curate import check_some_kept
-from exvideo.clips.cut import cut_video
+from exvideo.clips.curate import chosen
+from exvideo.clips.filters.load import load_filters
+from exvideo.clips.funnel import check_some_kept
 from exvideo.clips.manifest import Clip
 from exvideo.clips.read import read_clip
+from exvideo.clips.score_videos import score_video
 from exvideo.config import ClipsConfig
 from exvideo.errors import InputError
 from exvideo.sources.manifest import SourceVideo
@@ -31,7 +33,9 @@ def decoder() -> Iterator[Decoder]:
 def cut(
     decoder: Decoder, folder: Path, pieces: list[SourceVideo], settings: ClipsConfig
 ) -> list[Clip]:
-    return cut_video(pieces, UPath(folder), settings, decoder).clips
+    filters = load_filters()
+    clips, _ = score_video(pieces, UPath(folder), settings, filters, decoder)
+    return chosen(clips, settings, filters)
 
 
 def test_a_clip_runs_over_the_seam_between_two_pieces(decoder: Decoder, tmp_path: Path) -> None:
@@ -195,14 +199,14 @@ def test_too_few_frames_everywhere_is_an_error_that_says_what_there_is(
     videos = [listed(tmp_path, f"{n}.mp4", moving(n)) for n in (5, 7)]
     clips = cut(decoder, tmp_path, videos, config())
     with pytest.raises(InputError, match=r"2 too short.*longest scene has 7 frames.*asks for 8"):
-        check_some_kept(clips, config())
+        check_some_kept(clips, config(), load_filters())
 
 
 def test_only_broken_files_are_an_error_that_names_them(decoder: Decoder, tmp_path: Path) -> None:
     videos = [listed(tmp_path, f"{n}.mp4", b"no video %d" % n) for n in range(5)]
     clips = cut(decoder, tmp_path, videos, config())
     with pytest.raises(InputError, match=r"None of the files.*0\.mp4: .*1\.mp4: .*2\.mp4: "):
-        check_some_kept(clips, config())
+        check_some_kept(clips, config(), load_filters())
 
 
 def test_still_and_blank_clips_only_are_an_error_that_names_the_settings(
@@ -211,5 +215,8 @@ def test_still_and_blank_clips_only_are_an_error_that_names_the_settings(
     still = listed(tmp_path, "still.mp4", np.repeat(moving(1), 8, axis=0))
     blank = listed(tmp_path, "blank.mp4", np.full((8, SIDE, SIDE, 3), 90, np.uint8))
     clips = cut(decoder, tmp_path, [still, blank], config())
-    with pytest.raises(InputError, match=r"clips\.min_motion.*clips\.min_contrast"):
-        check_some_kept(clips, config())
+    with pytest.raises(
+        InputError,
+        match=r"1 by motion, at best .* < 0\.005.*clips\.filters\.contrast.*clips\.filters\.motion",
+    ):
+        check_some_kept(clips, config(), load_filters())

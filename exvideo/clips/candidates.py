@@ -1,43 +1,45 @@
-"""Cut one source video into candidate clips, each with its scores or a reason against it."""
+"""The windows over one source video that may become clips, or a reason why there are none."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 
 from upath import UPath
 
 from exvideo.clips.manifest import Clip, ClipPiece
-from exvideo.clips.read import read_clip
 from exvideo.clips.scan import Scan, is_cut, scan
-from exvideo.clips.score import Score, score
-from exvideo.clips.windows import Window, scenes, spans, spread, stride_for, windows
+from exvideo.clips.windows import Window, scenes, spans, stride_for, windows
 from exvideo.config import ClipsConfig
 from exvideo.receipt import digest_of
 from exvideo.sources.manifest import SourceVideo, locate
-from exvideo.video.crop import Crop, centre_crop
+from exvideo.video.crop import Crop, centre_crop, overlap
 from exvideo.video.decoder import DecodeError, Decoder
-from exvideo.world import motion_bucket_id
 
 Scanned = tuple[SourceVideo, Scan]
 
 
 @dataclass(frozen=True)
-class CutVideo:
-    """A video's candidates, in order."""
+class Candidates:
+    """A video's windows, and what of it is of no use."""
 
-    clips: list[Clip]
+    windows: list[Clip]
+    """In order; rejected where the scene is too short or the picture too small."""
+    unusable: list[Clip]
+    """Unreadable files and damaged stretches, each with its reason."""
     permanent: bool
     """False where the machine may have been at fault, so that another try may give more."""
 
 
-def cut_video(
+def candidates(
     pieces: list[SourceVideo], folder: UPath, config: ClipsConfig, decoder: Decoder
-) -> CutVideo:
+) -> Candidates:
     """Every candidate clip of one video; `folder` is the source manifest's.
 
     Clips run over consecutive pieces, but never over a cut, damaged frames, or a missing or an
-    unreadable piece. Each damaged stretch is a rejected candidate that names its frames.
+    unreadable piece. Each damaged stretch is a rejected candidate that names its frames. Borders
+    around the picture are cropped away.
     """
     scanned, unusable = [], []
     permanent = True
@@ -53,15 +55,8 @@ def cut_video(
             for found in seen.damage:
                 stretch = (piece, found.start, found.end - found.start)
                 unusable.append(_clip([stretch], config, reason=f"damaged: {found}"))
-    clips: list[Clip] = []
-    for run in _runs(scanned):
-        for candidate in _candidates(run, config):
-            try:
-                clips.append(_judged(candidate, folder, config, decoder))
-            except DecodeError as error:
-                clips.append(_rejected(candidate, f"unreadable: {error.reason}"))
-                permanent &= error.permanent
-    return CutVideo(_thinned(clips, config.max_clips_per_video) + unusable, permanent)
+    found_windows = [clip for run in _runs(scanned) for clip in _windows(run, config)]
+    return Candidates(found_windows, unusable, permanent)
 
 
 def _scan(piece: SourceVideo, folder: UPath, config: ClipsConfig, decoder: Decoder) -> Scan:
@@ -88,19 +83,22 @@ def _format(seen: Scan) -> tuple[float, int, int]:
     return seen.fps, seen.height, seen.width
 
 
-def _candidates(run: list[Scanned], config: ClipsConfig) -> Iterator[Clip]:
+def _windows(run: list[Scanned], config: ClipsConfig) -> Iterator[Clip]:
     """Windows of the preset's length; a scene too short for one is a rejected candidate itself."""
     lengths = [seen.num_frames for _, seen in run]
     whole = Window(0, sum(lengths), 1)
     seen = run[0][1]
-    crop = centre_crop(seen.height, seen.width, config.height, config.width)
+    picture = reduce(overlap, [seen.picture for _, seen in run])
+    crop = centre_crop(picture, config.height, config.width)
     fps = config.assumed_fps or seen.fps
     if not (math.isfinite(fps) and fps > 0):
         reason = f"no frame rate: the container says {fps}; clips.assumed_fps would override it"
         yield _window_clip(run, whole, crop, None, config, reason)
         return
     if crop.height < config.height or crop.width < config.width:
-        reason = f"too small: {seen.height}x{seen.width} px"
+        borders = (picture.height, picture.width) != (seen.height, seen.width)
+        within = f" within borders, of {seen.height}x{seen.width}" if borders else ""
+        reason = f"too small: {picture.height}x{picture.width} px{within}"
         yield _window_clip(run, whole, crop, fps, config, reason)
         return
     stride = stride_for(fps, config.fps)
@@ -184,43 +182,3 @@ def _clip(
         height=config.height,
         width=config.width,
     )
-
-
-def _judged(clip: Clip, folder: UPath, config: ClipsConfig, decoder: Decoder) -> Clip:
-    if clip.status == "rejected":
-        return clip
-    found = score(read_clip(clip, folder, decoder))
-    speed = found.flow_speed
-    scored = clip.model_copy(
-        update={
-            "motion_score": found.motion,
-            "contrast": found.contrast,
-            "flow_speed": speed,
-            "motion_bucket_id": motion_bucket_id(speed, min(config.height, config.width)),
-        }
-    )
-    reason = _reason_against(found, config)
-    return _rejected(scored, reason) if reason else scored
-
-
-def _reason_against(found: Score, config: ClipsConfig) -> str | None:
-    if found.contrast < config.min_contrast:
-        return f"blank: contrast {found.contrast:.4f} is below {config.min_contrast:g}"
-    if found.motion < config.min_motion:
-        return f"still: motion {found.motion:.4f} is below {config.min_motion:g}"
-    return None
-
-
-def _thinned(clips: list[Clip], limit: int) -> list[Clip]:
-    """At most `limit` of the good ones, evenly spread over the video."""
-    good = [index for index, clip in enumerate(clips) if clip.status == "kept"]
-    chosen = {good[position] for position in spread(len(good), limit)}
-    reason = f"surplus: the video has {len(good)} good clips, {limit} are taken"
-    return [
-        _rejected(clip, reason) if clip.status == "kept" and index not in chosen else clip
-        for index, clip in enumerate(clips)
-    ]
-
-
-def _rejected(clip: Clip, reason: str) -> Clip:
-    return clip.model_copy(update={"status": "rejected", "reason": reason})

@@ -1,0 +1,48 @@
+"""Which filters there are: the project's own, and those that installed packages offer.
+
+Nothing is loaded here, so that presets are checked fast.
+"""
+
+import difflib
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+GROUP = "exvideo.filters"
+"""The group of entry points, each of which names a `Filter`."""
+
+OWN = (
+    "black",
+    "contrast",
+    "motion",
+    "speed",
+    "shake",
+    "flash",
+    "repeats",
+    "sharpness",
+    "overexposure",
+    "underexposure",
+    "border",
+)
+"""In the order in which a clip is held against them: the first fault is its reason."""
+
+
+def filter_names() -> list[str]:
+    """All names, in the order of judging: the project's own first, then by the alphabet."""
+    return [*OWN, *sorted(offered())]
+
+
+def check_thresholds(thresholds: Mapping[str, float | None]) -> None:
+    """Raises `ValueError` for a name that no filter has."""
+    names = filter_names()
+    for name in thresholds:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"there is no filter {name!r}{hint}. Known are {', '.join(names)}")
+
+
+@cache
+def offered() -> dict[str, EntryPoint]:
+    """The entry points of installed packages' filters."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in OWN}
