@@ -110,7 +110,8 @@ def overhead(steps: int) -> None:
         with stop_requests() as stop:
 
             def whole() -> None:
-                trainer._train_step(batches, stop)
+                with trainer.figures.step():
+                    trainer._train_step(batches, stop)
                 trainer._record(stopping=False)
 
             times = {"bare": [], "loop": []}
