@@ -11,12 +11,11 @@ import numpy as np
 from benchmarks.claim.trainings import key_of
 from exvideo.clips.manifest import read_clips
 from exvideo.clips.read import read_clip
-from exvideo.config import EvaluationConfig, Preset
+from exvideo.config import Preset
 from exvideo.evaluation import metrics
 from exvideo.evaluation.flow import Raft, dis_flow
 from exvideo.evaluation.held_out import choose_held_out
 from exvideo.evaluation.samples import read_frames, save_frames
-from exvideo.generation import Sampling
 from exvideo.receipt import read_receipt, stage_folder
 from exvideo.video.decoder import Decoder
 
@@ -44,19 +43,6 @@ def real_clips(preset: Preset, work: Path) -> dict[str, np.ndarray]:
                 save_frames(path, read_clip(clip, folder, decoder))
             found[clip.clip_id] = read_frames(path)
     return found
-
-
-def sampling(config: EvaluationConfig, seed: int = 0) -> Sampling:
-    """The preset's."""
-    return Sampling(
-        steps=config.sampling_steps,
-        guidance=(config.min_guidance_scale, config.max_guidance_scale),
-        fps=config.fps,
-        motion_bucket_id=config.motion_bucket_id,
-        noise_aug_strength=config.noise_aug_strength,
-        decode_chunk_size=config.decode_chunk_size,
-        seed=seed,
-    )
 
 
 def generated(

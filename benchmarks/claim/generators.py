@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.claim.clips import sampling
 from exvideo.config import Preset
+from exvideo.evaluation.samples import sampling_of
 from exvideo.generation import image_to_video
 from exvideo.generation.load import extended_pipeline
 from exvideo.generation.long_video import BASELINES
@@ -42,5 +42,5 @@ def _options(preset: Preset) -> dict[str, Any]:
         "num_frames": preset.clips.num_frames,
         "height": preset.clips.height,
         "width": preset.clips.width,
-        "sampling": sampling(preset.evaluation),
+        "sampling": sampling_of(preset.evaluation),
     }

@@ -26,11 +26,10 @@ from exvideo.config.sections import (
     Precision,
     PretrainedBase,
     RandomBase,
-    SigmaConfig,
     StorageConfig,
     TrackingConfig,
-    TrainingConfig,
 )
+from exvideo.config.training import SigmaConfig, TrainingConfig
 
 __all__ = [
     "PRESETS",

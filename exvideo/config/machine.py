@@ -13,7 +13,8 @@ from exvideo.config.base_folder import NEEDED, UNET_CONFIG, is_repository, known
 from exvideo.config.places import shipped, unwritable
 from exvideo.config.preset import Preset, data_root
 from exvideo.config.preset_file import PresetError
-from exvideo.config.sections import LocalSource, PretrainedBase, TrainingConfig
+from exvideo.config.sections import LocalSource, PretrainedBase
+from exvideo.config.training import TrainingConfig
 
 INSTALL_FLASH_ATTN = "`make flash`, or `pip install ninja flash-attn --no-build-isolation`"
 """As its project says: it builds against the torch that is installed, with CUDA's compiler."""

@@ -18,8 +18,8 @@ from exvideo.config.sections import (
     Source,
     StorageConfig,
     TrackingConfig,
-    TrainingConfig,
 )
+from exvideo.config.training import TrainingConfig
 from exvideo.errors import InputError
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         StableVideoDiffusionPipeline,
     )
 
+    from exvideo.generation import Sampling
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -83,7 +85,7 @@ def generate_missing(
     Raises `GenerationError` where a model makes nothing usable, naming the sample.
     """
     # torch and diffusers are not needed to find that nothing is missing.
-    from exvideo.generation import GenerationError, Sampling, image_to_video
+    from exvideo.generation import GenerationError, image_to_video
 
     missing = [sample for sample in wanted if not sample.path.exists()]
     done, steps = len(wanted) - len(missing), config.sampling_steps
@@ -105,15 +107,7 @@ def generate_missing(
                 num_frames=num_frames,
                 height=height,
                 width=width,
-                sampling=Sampling(
-                    steps=config.sampling_steps,
-                    guidance=(config.min_guidance_scale, config.max_guidance_scale),
-                    fps=config.fps,
-                    motion_bucket_id=config.motion_bucket_id,
-                    noise_aug_strength=config.noise_aug_strength,
-                    decode_chunk_size=config.decode_chunk_size,
-                    seed=sample.seed,
-                ),
+                sampling=sampling_of(config, sample.seed),
                 on_step=tell,
             )
         except GenerationError as error:
@@ -123,6 +117,21 @@ def generate_missing(
             ) from error
         save_frames(sample.path, frames)
         done += 1
+
+
+def sampling_of(config: EvaluationConfig, seed: int = 0) -> "Sampling":
+    """What an evaluation asks of the sampler."""
+    from exvideo.generation import Sampling
+
+    return Sampling(
+        steps=config.sampling_steps,
+        guidance=(config.min_guidance_scale, config.max_guidance_scale),
+        fps=config.fps,
+        motion_bucket_id=config.motion_bucket_id,
+        noise_aug_strength=config.noise_aug_strength,
+        decode_chunk_size=config.decode_chunk_size,
+        seed=seed,
+    )
 
 
 def read_frames(path: Path) -> np.ndarray:
