@@ -4,12 +4,19 @@ from collections import Counter
 
 import dagster as dg
 
-from assets.metadata import describe, output_file, picture
+from assets.metadata import materialized, output_file, picture, table
 from assets.source_videos import source_videos
 from dagster_project.stages import Stages
 
 
-@dg.asset(deps=[source_videos], group_name="road", kinds={"python", "parquet"}, code_version="2")
+@dg.asset(
+    deps=[source_videos],
+    group_name="data",
+    kinds={"python", "parquet"},
+    owners=["team:data"],
+    code_version="5",
+    automation_condition=dg.AutomationCondition.eager(),
+)
 def clips(context: dg.AssetExecutionContext, stages: Stages) -> dg.MaterializeResult:
     """A Parquet manifest of every candidate clip: kept, or rejected with the reason.
 
@@ -17,18 +24,20 @@ def clips(context: dg.AssetExecutionContext, stages: Stages) -> dg.MaterializeRe
     only itself. Videos that were seen before are not decoded again.
     """
     from exvideo.clips.funnel import funnel_table
-    from exvideo.clips.manifest import read_clips
+    from exvideo.clips.manifest import Clip, read_clips
 
     receipt = stages.run(context, "clips")
     candidates = read_clips(output_file(stages, "clips"))
-    return dg.MaterializeResult(
-        metadata={
-            **describe(stages.preset.load(), receipt),
+    return materialized(
+        stages,
+        receipt,
+        {
+            **table(output_file(stages, "clips"), Clip),
             "funnel": dg.MetadataValue.md(funnel_table(candidates)),
+            "funnel chart": picture(output_file(stages, "clips", "funnel")),
             "scores": picture(output_file(stages, "clips", "histograms")),
             "preview": picture(output_file(stages, "clips", "preview")),
         },
-        data_version=dg.DataVersion(receipt.digest),
     )
 
 
@@ -46,6 +55,8 @@ def candidates_add_up(stages: Stages) -> dg.AssetCheckResult:
     unexplained = [c for c in candidates if c.status == "rejected" and not c.reason]
     return dg.AssetCheckResult(
         passed=bool(kept) and not unexplained and not unjudged,
+        description=f"{len(kept)} of {len(candidates)} candidates kept, {len(unexplained)} without "
+        f"a reason; {len(unjudged)} of {len(videos)} videos without a candidate",
         metadata={
             "candidates": len(candidates),
             "videos without a candidate": len(unjudged),

@@ -5,17 +5,20 @@ import math
 
 import dagster as dg
 
+from assets.fresh import DAILY, FRESH
 from assets.latent_shards import latent_shards
-from assets.metadata import describe, output_file, picture
+from assets.metadata import materialized, output_file, picture
 from dagster_project.stages import Stages
 
 
 @dg.asset(
     deps=[latent_shards],
-    group_name="road",
+    group_name="training",
     kinds={"deepspeed", "pytorch", "mlflow"},
-    code_version="1",
+    owners=["team:training"],
+    code_version="2",
     pool="accelerator",
+    freshness_policy=FRESH,
 )
 def post_tuned_model(context: dg.AssetExecutionContext, stages: Stages) -> dg.MaterializeResult:
     """The trained tensors (their exponential moving average) as one safetensors file.
@@ -24,13 +27,8 @@ def post_tuned_model(context: dg.AssetExecutionContext, stages: Stages) -> dg.Ma
     was stopped, in the same MLflow run.
     """
     receipt = stages.run(context, "post_tuned_model")
-    return dg.MaterializeResult(
-        metadata={
-            **describe(stages.preset.load(), receipt),
-            "curve": picture(output_file(stages, "post_tuned_model", "curve")),
-        },
-        data_version=dg.DataVersion(receipt.digest),
-    )
+    curve = picture(output_file(stages, "post_tuned_model", "curve"))
+    return materialized(stages, receipt, {"curve": curve})
 
 
 @dg.asset_check(asset=post_tuned_model, blocking=True)
@@ -40,6 +38,7 @@ def losses_are_finite(stages: Stages) -> dg.AssetCheckResult:
     bad = sum(not math.isfinite(loss) for loss in losses)
     return dg.AssetCheckResult(
         passed=bool(losses) and bad == 0,
+        description=f"{bad} of {len(losses)} logged losses are not finite",
         metadata={"losses logged": len(losses), "not finite": bad},
     )
 
@@ -60,7 +59,25 @@ def validation_loss_falls(stages: Stages) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=losses[-1] < losses[0],
         severity=dg.AssetCheckSeverity.WARN,
+        description=f"{losses[0]:.4f} before, {losses[-1]:.4f} after",
         metadata={"before": losses[0], "after": losses[-1]},
+    )
+
+
+@dg.asset_check(asset=post_tuned_model, automation_condition=DAILY)
+def no_new_videos_wait(stages: Stages) -> dg.AssetCheckResult:
+    """Fewer than `retraining.min_new_videos` files that this model has not seen.
+
+    A warning: whether a new one is worth its GPU-hours is for a person, or for the schedule.
+    """
+    from exvideo.new_videos import new_videos
+
+    found = new_videos(stages.preset.load())
+    return dg.AssetCheckResult(
+        passed=not found.enough,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=str(found),
+        metadata={"new video files": found.count},
     )
 
 

@@ -1,6 +1,6 @@
 """What a step of post-tuning costs: at full size by a dry run, at a reduced one by a real one.
 
-python -m benchmarks.training [--rounds 2] [--steps 12]
+python -m benchmarks.training [--rounds 2] [--steps 12] [--long 1200]
 
 The reduced U-Net is SVD's with a fifth of its widths; 32 frames of 32x32 latents. Times are of
 processor time on one thread, each way's best of several rounds in which all take turns. Peaks are
@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
 from torch.profiler import ProfilerActivity, profile
@@ -32,7 +34,7 @@ from exvideo.progress import Silent
 from exvideo.training.budget import step_budget
 from exvideo.training.distributed import join_ranks
 from exvideo.training.job import TrainingJob
-from exvideo.training.launch import free_port
+from exvideo.training.launcher import free_port
 from exvideo.training.load import load_extended_unet
 from exvideo.training.objective import v_loss
 from exvideo.training.samples import training_batches
@@ -48,11 +50,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--steps", type=int, default=12, help="of the loop's overhead")
+    parser.add_argument("--long", type=int, default=1200, help="steps that memory is watched over")
     options = parser.parse_args()
     torch.set_num_threads(1)
     full_size()
     reduced(options.rounds)
-    overhead(options.steps)
+    loop(options.steps, options.long)
 
 
 def full_size() -> None:
@@ -75,9 +78,7 @@ def reduced(rounds: int) -> None:
     seconds = {name: [] for name in ways}
     for _ in range(rounds):
         for name, step in ways.items():
-            began = time.process_time()
-            step()
-            seconds[name].append(time.process_time() - began)
+            seconds[name].append(_seconds(step))
     plain = min(seconds["diffusers, temporal blocks trained"])
     print("\nreduced SVD, float32                     s a step    ratio   peak MiB")
     for name in ways:
@@ -85,20 +86,13 @@ def reduced(rounds: int) -> None:
         print(f"  {name:<36}{best:>11.1f}{best / plain:>9.2f}{peaks[name] / MIB:>11.0f}")
 
 
-def overhead(steps: int) -> None:
-    """The loop's own time a step, against forward, backward and update alone."""
-    with tempfile.TemporaryDirectory() as folder, join_ranks() as ranks:
-        preset = load_preset("tiny")
-        changes = {"precision": "float32", "steps": 10_000, "validate_every": 10_000}
-        job = TrainingJob(
-            training=preset.training.model_copy(update=changes),
-            model=preset.model,
-            num_frames=FRAMES,
-            latents="none",
-            data_digest="none",
-            folder=Path(folder),
-        )
+def loop(steps: int, long: int) -> None:
+    """The loop's own time a step, against forward, backward and update alone; what a validation
+    leaves behind, and what many steps do, of clips of 4 frames.
+    """
+    with tempfile.TemporaryDirectory() as folder, join_ranks() as ranks, stop_requests() as stop:
         clips = _MadeClips()
+        job = _tiny_job(Path(folder))
         trainer = Trainer(job, ranks, load_extended_unet(job), clips, clips, Silent())  # type: ignore[arg-type]
         batches = training_batches(clips, job.training, ranks, 0)
         one = next(batches)
@@ -107,23 +101,55 @@ def overhead(steps: int) -> None:
             trainer.engine.backward(v_loss(trainer.engine, one).mean())
             trainer.engine.step()
 
-        with stop_requests() as stop:
+        def whole() -> None:
+            with trainer.figures.step():
+                trainer._train_step(batches, stop)
+            trainer._record(stopping=False)
 
-            def whole() -> None:
-                with trainer.figures.step():
-                    trainer._train_step(batches, stop)
-                trainer._record(stopping=False)
-
-            times = {"bare": [], "loop": []}
-            for _ in range(steps):
-                for name, step in (("bare", bare), ("loop", whole)):
-                    began = time.process_time()
-                    step()
-                    times[name].append(time.process_time() - began)
+        times: dict[str, list[float]] = {"bare": [], "loop": [], "after a validation": []}
+        for _ in range(steps):
+            times["bare"].append(_seconds(bare))
+            times["loop"].append(_seconds(whole))
+        trainer._validation_loss(trainer.state.averages["ema"].slices, stop)
+        trainer._validation_loss(trainer.state.weights, stop)
+        for _ in range(steps):
+            times["after a validation"].append(_seconds(whole))
         batches.close()
-    plain, loop = min(times["bare"]), min(times["loop"])
-    print(f"\ntiny preset, float32: a bare step {plain:.3f} s, the loop's {loop:.3f} s: ", end="")
-    print(f"{loop / plain - 1:+.1%}, of {steps} each the fastest")
+        trainer.clips = short = _MadeClips(frames=4)
+        batches = training_batches(short, job.training, ranks, 0)
+        memory = []
+        for _ in range(long):
+            whole()
+            memory.append(psutil.Process().memory_info().rss / MIB)
+        batches.close()
+    best = {name: min(them) for name, them in times.items()}
+    print(f"\ntiny preset, float32, of {steps} steps each the fastest")
+    print(f"  the loop's step to a bare one              {best['loop'] / best['bare']:.3f}")
+    after = best["after a validation"] / best["loop"]
+    print(f"  a step after a validation to one before    {after:.3f}")
+    settled = memory[long // 4 :]
+    grown = np.polyfit(np.arange(len(settled)), settled, 1)[0] * 1000
+    print(f"  memory over {len(settled)} steps, MiB in 1,000        {grown:+.2f}")
+
+
+def _tiny_job(folder: Path) -> TrainingJob:
+    preset = load_preset("tiny")
+    changes = {"precision": "float32", "steps": 10_000, "validate_every": 10_000}
+    return TrainingJob(
+        training=preset.training.model_copy(update=changes),
+        model=preset.model,
+        num_frames=FRAMES,
+        latents="none",
+        data_digest="none",
+        folder=folder,
+    )
+
+
+def _seconds(step: Step) -> float:
+    """Of processor time."""
+    began = time.process_time()
+    step()
+    return time.process_time() - began
 
 
 def _config() -> dict[str, Any]:
@@ -174,9 +200,13 @@ def _peak(step: Step) -> int:
 
 
 class _MadeClips:
-    """Clips of the tiny preset's size, of noise."""
+    """Clips of noise, of the tiny preset's size."""
 
     scaling_factor = 0.18215
+    buckets = (np.arange(4),)
+
+    def __init__(self, frames: int = FRAMES) -> None:
+        self.frames = frames
 
     def __len__(self) -> int:
         return 4
@@ -184,8 +214,8 @@ class _MadeClips:
     def __getitem__(self, index: int) -> dict[str, Any]:
         generator = torch.Generator().manual_seed(index)
         return {
-            "latents": torch.randn(FRAMES, 4, 16, 16, generator=generator),
-            "cond_latents": torch.randn(4, 4, 16, 16, generator=generator),
+            "latents": torch.randn(self.frames, 4, 8, 8, generator=generator),
+            "cond_latents": torch.randn(4, 4, 8, 8, generator=generator),
             "noise_aug_strengths": torch.full((4,), 0.02),
             "image_embeds": torch.randn(self._embedding, generator=generator),
             "fps": torch.tensor(24.0),

@@ -1,10 +1,10 @@
 """End the MLflow runs that a Dagster run has left open."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import dagster as dg
 
-from dagster_project.preset import PresetResource
+from dagster_project.preset import PresetResource, preset_config
 from exvideo.errors import InputError
 
 TRACKED = "post_tuned_model"
@@ -23,10 +23,8 @@ def settle_mlflow_runs(
         return  # there is none, and MLflow imports for many seconds
     from exvideo.tracking import settle_runs_of
 
-    resources: Any = run.run_config.get("resources", {})
-    config = resources.get("preset", {}).get("config", {})
     try:
-        preset = PresetResource(**config).load()
+        preset = PresetResource(**preset_config(run)).load()
     except InputError:
         return  # refused before its first step, so that it has opened none
     settle_runs_of(preset, dagster_run_id=run.run_id, status=status)

@@ -32,3 +32,9 @@ class PresetResource(dg.ConfigurableResource):
         """The same preset as command line arguments of a stage's program."""
         settings = [f"{key}={json.dumps(value)}" for key, value in self.overrides.items()]
         return ["--preset", self.name, *(part for s in settings for part in ("--set", s))]
+
+
+def preset_config(run: dg.DagsterRun) -> dict[str, Any]:
+    """What a run's configuration sets of `PresetResource`: nothing where all is by default."""
+    resources: Any = run.run_config.get("resources", {})
+    return dict(resources.get("preset", {}).get("config", {}))

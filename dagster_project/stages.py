@@ -19,7 +19,7 @@ from dagster_project.pool_waits import told_waits
 from dagster_project.preset import PresetResource
 from dagster_project.run_process import RunProcess
 from exvideo.config import Preset
-from exvideo.receipt import Receipt, read_receipt, stage_folder
+from exvideo.receipt import Receipt, part_of, read_receipt, stage_folder
 from exvideo.supervised import SupervisedProcess, supervised
 
 POLL_S = 1.0
@@ -45,13 +45,17 @@ class Stages(dg.ConfigurableResource):
         with told_waits(instance, run):
             yield self
 
-    def run(self, context: dg.AssetExecutionContext, stage: str) -> Receipt:
+    def run(
+        self, context: dg.AssetExecutionContext, stage: str, part: str | None = None
+    ) -> Receipt:
         """Run `pipelines.<stage>` to its end, its progress in this run's log.
 
-        Raises `dagster.Failure` with the program's last words where it fails. Leaving this
-        function, by any way, ends every process that the program has started.
+        `part` names one of the stage's parts. Raises `dagster.Failure` with the program's last
+        words where it fails. Leaving this function, by any way, ends every process that the
+        program has started.
         """
         command = [sys.executable, "-m", f"pipelines.{stage}", *self.preset.arguments()]
+        command += [] if part is None else ["--part", part]
         context.log.info(f"{stage} starts")
         context.log.debug(f"$ {shlex.join(command[1:])}")
         with dg.open_pipes_session(
@@ -71,7 +75,8 @@ class Stages(dg.ConfigurableResource):
                 code = _wait(context, process)
         if code != 0:
             raise dg.Failure(_failure(stage, code, stderr.text()), allow_retries=False)
-        receipt = read_receipt(stage_folder(self.preset.load(), stage))
+        made = stage if part is None else part_of(stage, part)
+        receipt = read_receipt(stage_folder(self.preset.load(), made))
         if receipt is None:
             raise dg.Failure(f"{stage} ended well but left no receipt")
         return receipt

@@ -3,12 +3,14 @@
 python -m exvideo.precision auto best      what it comes to here, as JSON
 """
 
+import ctypes
 import json
 import os
 import platform
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from exvideo.config import Precision
@@ -36,6 +38,8 @@ class Choice:
 
     precision: Computed
     reason: str
+    device: str
+    """As `device_name` says."""
 
 
 def native_bfloat16(device: "torch.device") -> bool:
@@ -64,24 +68,36 @@ def _native_on_cpu() -> bool:
     )
 
 
+def device_name(device: "torch.device") -> str:
+    """`cpu`, or a GPU by the name that CUDA gives it."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def choose_precision(asked: Precision, device: "torch.device | str") -> Choice:
     """What `asked` comes to on this device: `auto` is bfloat16 where that is native."""
+    if (asked, str(device)) == ("float32", "cpu"):
+        return Choice("float32", "float32 as asked", "cpu")  # needs no torch, which loads for long
     import torch
 
     device = torch.device(device)
     native = native_bfloat16(device)
     what = "GPU" if device.type == "cuda" else "processor"
+    name = device_name(device)
     if asked == "auto" and native:
-        return Choice("bfloat16", f"bfloat16, which this {what} computes natively")
+        return Choice("bfloat16", f"bfloat16, which this {what} computes natively", name)
     if asked == "auto":
-        return Choice("float32", f"float32: this {what} does not compute bfloat16 natively")
+        reason = f"float32: this {what} does not compute bfloat16 natively"
+        return Choice("float32", reason, name)
     if asked == "bfloat16" and not native:
         return Choice(
             "bfloat16",
             f"bfloat16 as asked, though this {what} does not compute it natively: that can take "
             "ten times as long as float32, which `auto` would choose",
+            name,
         )
-    return Choice(asked, f"{asked} as asked")
+    return Choice(asked, f"{asked} as asked", name)
 
 
 def choose_precision_apart(asked: Precision, device: str = "best") -> Choice:
@@ -89,9 +105,24 @@ def choose_precision_apart(asked: Precision, device: str = "best") -> Choice:
 
     For whoever starts others that compute: it needs neither torch nor a context on their GPU.
     """
+    if device == "best" and not _may_have_gpu():
+        device = "cpu"
+    if (asked, device) == ("float32", "cpu"):
+        return choose_precision(asked, device)
     command = [sys.executable, "-m", "exvideo.precision", asked, device]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return Choice(**json.loads(answer.splitlines()[-1]))
+
+
+def _may_have_gpu() -> bool:
+    """False only where torch finds none: with neither CUDA's driver nor ROCm's device."""
+    if not sys.platform.startswith("linux") or Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def main() -> None:

@@ -25,6 +25,8 @@ class Receipt(BaseModel):
     """Digest of everything that the output depends on: equal keys, equal outputs."""
     folder: str
     """The output's folder, relative to the stage's."""
+    inputs: dict[str, str] = {}
+    """Digests of the outputs that it was made from, by stage; empty in receipts of before."""
     digest: str
     """Digest of the output itself."""
     files: dict[str, str]
@@ -40,14 +42,19 @@ def stage_folder(preset: Preset, stage: str) -> UPath:
     return UPath(data_root(preset)) / preset.name / stage
 
 
-def write_receipt(stage_folder: UPath, receipt: Receipt) -> None:
+def part_of(stage: str, part: str) -> str:
+    """What a stage that runs for one part of its preset is called: it has a folder of its own."""
+    return f"{stage}/{digest_of(part)[:12]}"
+
+
+def write_receipt(folder: UPath, receipt: Receipt) -> None:
     """Write `receipt.json`, replacing the last one at once where the storage can."""
-    write_atomically(stage_folder / "receipt.json", receipt.model_dump_json(indent=2).encode())
+    write_atomically(folder / "receipt.json", receipt.model_dump_json(indent=2).encode())
 
 
-def read_receipt(stage_folder: UPath) -> Receipt | None:
-    """The stage's last receipt, or None where it has not finished yet."""
-    path = stage_folder / "receipt.json"
+def read_receipt(folder: UPath) -> Receipt | None:
+    """A stage's last receipt, or one output's own; None where it has not finished yet."""
+    path = folder / "receipt.json"
     if not path.exists():
         return None
     return Receipt.model_validate_json(path.read_bytes())

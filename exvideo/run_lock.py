@@ -1,4 +1,4 @@
-"""One run at a time: a lock on a file, which the system frees however its holder ends."""
+"""Who may write where: locks on files, which the system frees however their holders end."""
 
 import fcntl
 import os
@@ -19,13 +19,29 @@ def only_run(lock: Path, progress: Progress) -> Iterator[None]:
 
     It holds between the machines that share a file system, too.
     """
+    with _held(lock, fcntl.LOCK_EX, progress):
+        yield
+
+
+@contextmanager
+def among_runs(lock: Path, progress: Progress) -> Iterator[None]:
+    """Hold `lock` beside others who hold it by this function, and not beside `only_run`'s holder.
+
+    Whoever waits for several is told the one of them that began last.
+    """
+    with _held(lock, fcntl.LOCK_SH, progress):
+        yield
+
+
+@contextmanager
+def _held(lock: Path, kind: int, progress: Progress) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             progress.say(f"waiting for the run that writes here now: {_holder(file)} ({lock})")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, kind)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%c}")
         file.flush()

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
+from urllib.parse import quote
 
 from pydantic import BaseModel
 from upath import UPath
 
 from exvideo.config import Preset, data_root
 from exvideo.errors import InputError
+from exvideo.sources.file_digests import sha256_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,7 +31,20 @@ STAGE_KEY = "exvideo.stage_key"
 
 DAGSTER_RUN_ID = "dagster/run_id"
 
+WHAT_CHANGED = "what changed"
+"""Tag, and a column of the table of runs: each setting that the run before had otherwise."""
+
+MOST_CHARACTERS = 5000
+"""Of a tag, in MLflow."""
+
+MOST_BYTES = 100_000_000
+"""Of an artifact: MLflow's server passes each one on itself, and is held up by a large one."""
+
 SYSTEM_INTERVAL_S = 5.0
+"""At least, between two looks at the machine."""
+
+SYSTEM_STEPS = 200
+"""Of a run's steps, the seconds between two looks: at most 2,000 for steps of up to 10 s."""
 _METRICS_A_BATCH = 1000
 _PARAMETERS_A_BATCH = 100
 
@@ -71,18 +86,27 @@ class TrackedRun:
         """Log settings under dotted keys.
 
         A run that goes on keeps those it began with, as MLflow wants; what is another now stands
-        in a tag `changed/KEY`.
+        in a tag `changed/KEY`. A new one has the tag `what changed`, against the run before it.
         """
         from mlflow.entities import Param
 
         known = self._client.get_run(self.run_id).data.params
         flat = flattened(settings.model_dump(mode="json"), prefix)
+        if not known and (before := self._run_before()):
+            self.log_tags({WHAT_CHANGED: differences(before, flat)[:MOST_CHARACTERS]})
         new = [Param(key, value) for key, value in flat.items() if key not in known]
         for start in range(0, len(new), _PARAMETERS_A_BATCH):
             batch = new[start : start + _PARAMETERS_A_BATCH]
             self._client.log_batch(self.run_id, params=batch)
         changed = {key: value for key, value in flat.items() if known.get(key, value) != value}
         self.log_tags({f"changed/{key}": value for key, value in changed.items()})
+
+    def _run_before(self) -> dict[str, str] | None:
+        """The parameters of the newest other run of the experiment."""
+        newest = ["attributes.start_time DESC"]
+        runs = self._client.search_runs([self.experiment_id], max_results=2, order_by=newest)
+        others = [it for it in runs if it.info.run_id != self.run_id]
+        return dict(others[0].data.params) if others else None
 
     def log_metrics(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Log figures by name for each step, in few requests."""
@@ -121,8 +145,26 @@ class TrackedRun:
         """Store a mapping as a JSON or YAML artifact, by the file's ending."""
         self._client.log_dict(self.run_id, dict(document), file)
 
-    def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        self._client.log_artifact(self.run_id, str(path), folder)
+    def log_artifact(
+        self, path: Path, folder: str | None = None, kept_at: UPath | None = None
+    ) -> None:
+        """Store a file; above `MOST_BYTES`, where it lies and its SHA-256, as `NAME.json`.
+
+        `kept_at` is where it stays, if that is not `path`.
+        """
+        size = path.stat().st_size
+        if size <= MOST_BYTES:
+            self._client.log_artifact(self.run_id, str(path), folder)
+            return
+        told = {"uri": str(kept_at or path.absolute()), "sha256": sha256_of(path), "bytes": size}
+        self.log_document(told, f"{folder}/{path.name}.json" if folder else f"{path.name}.json")
+
+    def log_image(self, path: Path, key: str, step: int) -> None:
+        """Store a picture as the step's in the series `key`, which MLflow shows on a slider."""
+        from PIL import Image
+
+        with Image.open(path) as picture:
+            self._client.log_image(self.run_id, picture, key=key, step=step)
 
     def register_model(self, name: str, folder: str, card: str, tags: Mapping[str, str]) -> str:
         """A version of the registered model `name`, this run's artifacts in `folder` its source.
@@ -146,13 +188,16 @@ class TrackedRun:
         return str(made.version)
 
     @contextmanager
-    def system_metrics(self) -> Iterator[None]:
-        """Within the block, processors, memory, disk, network and GPUs are logged as `system/`."""
+    def system_metrics(self, steps: int) -> Iterator[None]:
+        """Within the block, processors, memory, disk, network and GPUs are logged as `system/`.
+
+        The more steps the run has, the longer it will take, and the more rarely.
+        """
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         monitor = SystemMetricsMonitor(
             self.run_id,
-            sampling_interval=SYSTEM_INTERVAL_S,
+            sampling_interval=max(SYSTEM_INTERVAL_S, steps / SYSTEM_STEPS),
             resume_logging=True,
             tracking_uri=self.tracking_uri,
         )
@@ -208,6 +253,12 @@ def run_url(ui_url: str, experiment_id: str, run_id: str) -> str:
     return f"{ui_url.rstrip('/')}/{page}"
 
 
+def artifact_page(run_page: str, artifact: str) -> str:
+    """Where MLflow shows a file of the run whose page `run_url` gives."""
+    page, _, query = run_page.partition("?")
+    return f"{page}/artifacts/{quote(artifact)}?{query}"
+
+
 def set_run_status(tracking_uri: str, run_id: str, status: Status) -> None:
     """Set a run's end from outside, where its own process can no longer do so."""
     _client(tracking_uri).set_terminated(run_id, status)
@@ -260,6 +311,13 @@ def flattened(document: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[name] = value if isinstance(value, str) else json.dumps(value)
     return flat
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Settings that are not the same, for people."""
+    keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+    told = [f"{key}: {before.get(key, 'unset')} → {now.get(key, 'unset')}" for key in keys]
+    return "; ".join(told) or "no setting"
 
 
 def _client(uri: str) -> "MlflowClient":

@@ -6,6 +6,11 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 STAGES = ("source_videos", "clips", "latent_shards", "post_tuned_model", "evaluation_grid")
+"""What `exvideo demo` walks."""
+
+FIGURES = ("resolution_grid", "comparison_grid")
+
+RUNNABLE = (*STAGES, "champion", *FIGURES, "scored_videos")
 
 COMMANDS = (
     "demo",
@@ -14,9 +19,16 @@ COMMANDS = (
     "generate",
     "dry-run",
     "average",
+    "evaluate",
     "measure",
+    "promote",
+    "rollback",
+    "veto",
+    "lineage",
+    "status",
     "verify",
     "show",
+    "replay",
     "curate",
     "config",
     "presets",
@@ -26,16 +38,25 @@ USAGE = """usage: exvideo COMMAND [--preset NAME] [--set KEY=VALUE ...]
 
   demo            the whole road from videos to the evaluation grid, run by Dagster
   up              the Dagster and MLflow UIs, until Ctrl-C
-  run STAGE       one stage: source_videos, clips, latent_shards, post_tuned_model or
-                  evaluation_grid
+  run STAGE       one stage: source_videos, clips, latent_shards, post_tuned_model,
+                  evaluation_grid, champion, resolution_grid or comparison_grid; or
+                  scored_videos --part NAME, one archive or one of the preset's paths alone
   generate        a clip from a picture, or from a text, with a post-tuned model
   dry-run         memory, arithmetic and hours of a post-tuning, before anything starts
   average FOLDER  the extension averaged over any part of a training, from its snapshots
-  measure FOLDER  jitter, flicker, drift and more of any videos, and --against others
+  evaluate        a model beside training-free baselines, from the same first frames and seeds
+  measure FOLDER  jitter, flicker, drift and more of any videos, --against others, as --html
+  promote         the new model through the gate, or a VERSION by your own word
+  rollback        the champion's predecessor takes its place again
+  veto VERSION    keep a version from becoming the champion
+  lineage FILE    from a generated clip to its model, data, source files and their licences
+  status          what is fresh, what is stale and why, what runs, what failed last
   verify latents  every row of the latent shards, read back; --repair mends them
   show latents    one of them as a picture, below its source's frames
+  replay STAGE    its output recorded once, --record FOLDER, against what a later version makes
   curate report   which clips were kept and dropped, and what other thresholds would keep
-  config          a preset as it runs (render), checked (validate), or its keys (schema)
+  config          a preset as it runs (render), checked (validate), or its keys (schema,
+                  reference)
   presets         the names of the shipped presets
 
 Everything is written below EXVIDEO_HOME, a folder or a URL, by default `outputs` in the folder
@@ -62,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"pipelines.{command.replace('-', '_')}"
         ).main
         return program(arguments)
-    near = _near(command, COMMANDS) or _near(command, STAGES, "run ")
+    near = _near(command, COMMANDS) or _near(command, RUNNABLE, "run ")
     print(f"exvideo: there is no command {command!r}{near}\n\n{USAGE}", file=sys.stderr)
     return 2
 
@@ -71,10 +92,10 @@ def _run_stage(arguments: list[str]) -> int:
     if arguments and arguments[0] in {"-h", "--help"}:
         print(USAGE)
         return 0
-    if not arguments or arguments[0] not in STAGES:
+    if not arguments or arguments[0] not in RUNNABLE:
         named = repr(arguments[0]) if arguments else "no stage"
-        near = _near(arguments[0], STAGES) if arguments else ""
-        print(f"exvideo run: {named} is none of {', '.join(STAGES)}{near}", file=sys.stderr)
+        near = _near(arguments[0], RUNNABLE) if arguments else ""
+        print(f"exvideo run: {named} is none of {', '.join(RUNNABLE)}{near}", file=sys.stderr)
         return 2
     from pipelines.stage import main as run_program
 

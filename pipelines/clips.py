@@ -21,6 +21,7 @@ def run(job: Job) -> Outcome:
     from exvideo.clips.curate import curate
     from exvideo.clips.filters.load import load_filters
     from exvideo.clips.funnel import check_some_kept
+    from exvideo.clips.funnel_chart import funnel_chart
     from exvideo.clips.histograms import histograms
     from exvideo.clips.manifest import write_clips
     from exvideo.clips.preview import contact_sheet
@@ -35,17 +36,18 @@ def run(job: Job) -> Outcome:
     clips = curate(videos, sources.folder, config, job.output.parent / SCORES, job.progress)
     manifest = write_clips(job.output, clips)
     job.progress.say(f"every candidate and its reason: {job.output / manifest.name}")
-    filters = load_filters()
+    filters = load_filters(config.filters, config.aesthetic)
     applied = thresholds(filters, config.filters)
-    pictures = histograms(clips, filters, applied)
     name = manifest.name.removeprefix("manifest-").removesuffix(".parquet")
     files = {
         "manifest": manifest.name,
         "preview": f"preview-{name}.png",
+        "funnel": f"funnel-{name}.png",
         "histograms": f"histograms-{name}.png",
         "report": f"report-{name}.html",
     }
-    write_atomically(job.output / files["histograms"], pictures)
+    write_atomically(job.output / files["funnel"], funnel_chart(clips, filters))
+    write_atomically(job.output / files["histograms"], histograms(clips, filters, applied))
     with Decoder(config.decode_timeout_s) as decoder:
         # Before the check, as it is looked at most where nothing is kept.
         job.progress.doing("drawing the report")
@@ -66,8 +68,12 @@ def sections(preset: Preset) -> Any:
     """
     from exvideo.clips.filters.load import load_filters
 
-    filters = [[found.name, found.version, found.threshold] for found in load_filters()]
-    return [preset.clips.model_dump(exclude={"workers", "decode_timeout_s"}), filters]
+    filters = load_filters(preset.clips.filters, preset.clips.aesthetic)
+    versions = [[found.name, found.version, found.threshold] for found in filters]
+    clips = preset.clips.model_dump(exclude={"workers", "decode_timeout_s"})
+    if not preset.clips.buckets:
+        del clips["buckets"]  # or all clips would be made anew for an option that nobody took
+    return [clips, versions]
 
 
 def _figures(clips: list[Any]) -> dict[str, Figure]:
@@ -86,7 +92,7 @@ def _figures(clips: list[Any]) -> dict[str, Figure]:
 
 
 STAGE = Stage(
-    name="clips", version=3, inputs=("source_videos",), sections=sections, run=run, grows=True
+    name="clips", version=5, inputs=("source_videos",), sections=sections, run=run, grows=True
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`exvideo config`: a preset as it runs, a check of one's own, and the schema for an editor.
+"""`exvideo config`: a preset as it runs, a check of one's own, its keys for editors and people.
 
 exvideo config render --preset tiny --set training.steps=200 > mine.yaml
 """
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from exvideo.config import Preset, load_preset, render
 from exvideo.config.machine import check_machine
+from exvideo.config.reference import reference
 from exvideo.errors import InputError
 from pipelines.stage import add_preset_arguments, chosen_preset
 
@@ -48,9 +49,13 @@ def _schema(arguments: argparse.Namespace) -> str:
     return json.dumps(Preset.model_json_schema(), indent=2)
 
 
+def _reference(arguments: argparse.Namespace) -> str:
+    return reference().rstrip()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="exvideo config", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="render|validate|schema")
+    commands = parser.add_subparsers(required=True, metavar="render|validate|schema|reference")
     render_parser = commands.add_parser(
         "render", help="print the whole preset as YAML, defaults and overrides written out"
     )
@@ -67,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
         "`# yaml-language-server: $schema=preset.schema.json`",
     )
     schema_parser.set_defaults(answer=_schema)
+    reference_parser = commands.add_parser(
+        "reference", help="print every key with its type, default and meaning, as Markdown"
+    )
+    reference_parser.set_defaults(answer=_reference)
     return parser
 
 

@@ -55,7 +55,7 @@ def _report(preset: Preset, out: Path, progress: Progress) -> str:
     videos = read_source_videos(sources / receipt.files["manifest"])
     scores = stage_folder(preset, "clips") / SCORES
     clips = curate(videos, sources, preset.clips, scores, progress)
-    filters = load_filters()
+    filters = load_filters(preset.clips.filters, preset.clips.aesthetic)
     progress.doing("drawing thumbnails")
     with Decoder(preset.clips.decode_timeout_s) as decoder:
         applied = thresholds(filters, preset.clips.filters)

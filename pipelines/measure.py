@@ -1,11 +1,12 @@
 """`exvideo measure`: jitter, flicker, drift and the rest of any folder of videos.
 
-exvideo measure my_clips --json numbers.json --against other_clips
+exvideo measure my_clips --json numbers.json --html report.html --against other_clips
+exvideo measure my_clips --against museum --models
 """
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,23 +14,34 @@ from exvideo.config import Preset
 from exvideo.config.places import unwritable
 from exvideo.errors import InputError
 from exvideo.progress import Progress
-from exvideo.sources.local import find_local
+from pipelines.measured_folders import (
+    files_by_name,
+    found_folders,
+    measured_folders,
+    write_figure,
+    write_folder_report,
+)
+from pipelines.measured_table import described, folders_table, table, unavailable_lines
 from pipelines.report import open_report
 from pipelines.stage import add_preset_arguments, chosen_preset
 
 if TYPE_CHECKING:
-    from exvideo.evaluation.folder import FolderNumbers
-    from exvideo.evaluation.numbers import Estimate, Metric
+    from exvideo.evaluation.folder import Comparison, FolderNumbers
 
 FRAMES = 128
+
+SHOWN = 3
+"""Of pairs that don't compare, which are often all alike."""
 
 
 def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     try:
         preset = chosen_preset(arguments)
-        if arguments.json and (existing := unwritable(arguments.json.parent)):
-            raise InputError(f"--json {arguments.json}: {existing} is no folder to write to")
+        for option in ("json", "html", "figure"):
+            path = getattr(arguments, option)
+            if path and (existing := unwritable(path.parent)):
+                raise InputError(f"--{option} {path}: {existing} is no folder to write to")
         with open_report("measure") as progress:
             lines = list(_lines(arguments, preset, progress))
     except InputError as error:
@@ -45,7 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--against",
         metavar="OTHER",
-        help="another one, or what --json wrote of it; videos of the same name are compared",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="others, or what --json wrote of them; videos of the same name are compared",
+    )
+    parser.add_argument(
+        "--models",
+        action="store_true",
+        help="a folder of folders, each a model's videos named by their prompts, stands for these",
     )
     parser.add_argument(
         "--frames", type=int, default=FRAMES, help=f"of each video at most, by default {FRAMES}"
@@ -54,75 +74,99 @@ def _parser() -> argparse.ArgumentParser:
         "--period", type=int, help="frames after which a model's positions repeat, for repetition"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every video's numbers")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a report with curves and players"
+    )
+    parser.add_argument(
+        "--figure",
+        type=_picture,
+        metavar="FILE.png",
+        help="draw a row a folder: frames, flow and x-t slice; and FILE.mp4, which plays them all",
+    )
     add_preset_arguments(parser)
     return parser
 
 
+def _picture(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .png")
+    return path
+
+
 def _lines(arguments: argparse.Namespace, preset: Preset, progress: Progress) -> Iterator[str]:
-    known = str(arguments.against).endswith(".json")
-    folders = [arguments.folder]
-    folders += [arguments.against] if arguments.against and not known else []
-    files = [_videos(it) for it in folders]
+    named = [arguments.folder, *(it for it in arguments.against if not it.endswith(".json"))]
+    found, failed = found_folders(named, arguments.models)
     progress.doing("loading libraries")
     from exvideo.evaluation.flow import load_raft
-    from exvideo.evaluation.folder import compare, measure_folder, read_numbers, write_numbers
+    from exvideo.evaluation.folder import compare, read_numbers, write_numbers
+    from exvideo.evaluation.folder_report import folder_names
+    from exvideo.evaluation.networks import load_networks
     from exvideo.generation import best_device
 
+    read = [read_numbers(Path(it)) for it in arguments.against if it.endswith(".json")]
     raft = load_raft(preset.evaluation.flow, best_device())
-    measured = [
-        measure_folder(
-            folder,
-            found,
-            raft,
-            progress,
-            num_frames=arguments.frames,
-            period=arguments.period,
-            timeout_s=preset.clips.decode_timeout_s,
-        )
-        for folder, found in zip(folders, files, strict=True)
-    ]
-    if known:
-        measured.append(read_numbers(Path(arguments.against)))
+    networks = load_networks(preset.evaluation.networks, best_device())
+    measured, unmeasured = measured_folders(
+        found,
+        raft,
+        networks,
+        progress,
+        needed=arguments.folder,
+        num_frames=arguments.frames,
+        period=arguments.period,
+        timeout_s=preset.clips.decode_timeout_s,
+    )
+    failed += unmeasured
+    if failed and len(measured) + len(read) < 2:
+        raise InputError("; ".join(failed))
+    first, *others = [*measured, *read]
+    first = first.model_copy(update={"against": [compare(first, it) for it in others]})
+    if len(others) == 1 and not first.against[0].pairs and first.against[0].fvd is None:
+        raise InputError(first.against[0].left_out[0])
     if arguments.json:
-        write_numbers(arguments.json, measured[0])
-    for it in measured:
-        yield from _described(it)
-        yield from _table(it.summary)
-        yield ""
-    if arguments.against:
-        yield f"{arguments.folder} less {arguments.against}, videos of the same name"
-        yield from _table(compare(*measured))
+        write_numbers(arguments.json, first)
+    files = files_by_name([found[it.folder] for it in measured], 1 + len(others))
+    if arguments.html:
+        progress.doing("writing the report")
+        write_folder_report(arguments.html, first, files, preset.clips.decode_timeout_s)
+    if arguments.figure:
+        progress.doing("drawing the figure")
+        write_figure(
+            arguments.figure,
+            first,
+            files,
+            raft,
+            preset,
+            title=" beside ".join(folder_names([first, *others])),
+        )
+    folders = [first, *others]
+    for it in folders:
+        yield from described(it)
+    yield from (f"left out: {it}" for it in failed)
+    if not others:
+        yield from table(first.summary)
+        yield from unavailable_lines(first.unavailable)
+        return
+    yield ""
+    yield from folders_table(dict(zip(folder_names(folders), folders, strict=True)))
+    yield from unavailable_lines(first.unavailable)
+    for compared in first.against:
+        yield from _compared(first, compared)
 
 
-def _videos(folder: str) -> Sequence[Path]:
-    try:
-        return find_local([folder]).files
-    except InputError as error:
-        raise InputError(str(error).removeprefix("source.paths: ")) from error
-
-
-def _described(numbers: "FolderNumbers") -> Iterator[str]:
-    forms = {(it.num_frames, it.fps, it.width, it.height) for it in numbers.videos}
-    shown = "; ".join(f"{n} frames at {fps:g} a second, {w}x{h}" for n, fps, w, h in sorted(forms))
-    by = f"{numbers.protocol.estimator}, protocol {numbers.protocol.digest}"
-    yield f"{numbers.folder}: {len(numbers.videos)} videos ({shown}), by {by}"
-    for it in numbers.unmeasured:
-        yield f"  not measured: {it.name}: {it.reason}"
-    if len({form[:2] for form in forms}) > 1:
-        yield "  their lengths or rates differ, and with them what the means compare"
-
-
-def _table(summary: Mapping["Metric", "Estimate"]) -> Iterator[str]:
-    from exvideo.evaluation.intervals import MIN_CLIPS
-
-    yield f"  {'metric':<24}{'mean':>10}   {'95 % interval':<22}{'videos':>6}"
-    for name, it in summary.items():
-        if it.mean is not None:
-            bounds = "" if it.interval is None else f"{it.interval[0]:.4g} to {it.interval[1]:.4g}"
-            yield f"  {name:<24}{it.mean:>10.4g}   {bounds:<22}{it.samples:>6}"
-    fewest = min((it.samples for it in summary.values() if it.samples), default=0)
-    if fewest < MIN_CLIPS:
-        yield f"  an interval takes {MIN_CLIPS} videos or more"
+def _compared(first: "FolderNumbers", compared: "Comparison") -> Iterator[str]:
+    yield ""
+    yield f"{first.folder} less {compared.other.folder}, {compared.pairs} videos of the same name"
+    for it in compared.left_out[:SHOWN]:
+        yield f"  not compared: {it}"
+    if len(compared.left_out) > SHOWN:
+        yield f"  nor are {len(compared.left_out) - SHOWN} more"
+    if compared.pairs:
+        yield from table(compared.differences)
+    if compared.fvd is not None:
+        videos = f"{len(first.videos)} and {len(compared.other.videos)} videos"
+        yield f"  fvd, the Fréchet video distance of {videos}: {compared.fvd:.4g}"
 
 
 if __name__ == "__main__":

@@ -10,21 +10,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exvideo.config import Precision, Preset
+from exvideo.config import Precision, Preset, TrainingConfig
 from exvideo.config.machine import training_faults
 from exvideo.errors import InputError
 from exvideo.receipt import Figure
 from exvideo.sources.file_digests import sha256_of
 from pipelines.base_digest import base_digest
+from pipelines.curation_artifacts import log_curation
+from pipelines.curves import Curves
+from pipelines.latent_shards import SPEED
 from pipelines.stage import Job, Outcome, Stage, main
+from pipelines.training_limits import check_on_the_way, check_start
 
 if TYPE_CHECKING:
     from upath import UPath
 
+    from exvideo.precision import Choice
     from exvideo.tracking import TrackedRun
     from exvideo.training.job import TrainingJob
+    from exvideo.training.launch import StartedRanks
     from exvideo.training.metrics import Row
     from exvideo.training.rank_progress import Standing
+    from exvideo.training.spending import Spending
 
 RANK = "pipelines.train_rank"
 
@@ -38,6 +45,7 @@ FILES = {
 
 INDIFFERENT = {
     "ranks",
+    "nodes",
     "micro_batch_size",
     "frame_ranks",
     "zero_stage",
@@ -49,6 +57,7 @@ INDIFFERENT = {
     "log_every",
     "validate_every",
     "validation_clips",
+    "sample_clips",
     "checkpoint_every",
     "keep_checkpoints",
     "copy_checkpoints",
@@ -78,25 +87,33 @@ def fingerprint(preset: Preset) -> str:
 def run(job: Job) -> Outcome:
     """Train, or go on training, until the last step; publish the averaged extension."""
     from exvideo.training.curve import write_curve
-    from exvideo.training.launch import follow, started_ranks
+    from exvideo.training.launch import follow
     from exvideo.training.metrics import read_metrics
+    from exvideo.training.spending import Spending
 
     if faults := training_faults(job.preset.training):
         raise InputError("; ".join(faults))
-    training = _training_job(job)
-    # The ranks first: they import for as long as MLflow does here.
+    training, device = _training_job(job)
+    spending = Spending(training.folder, training.training.ranks, job.meter)
+    check_start(job.preset, training, spending, device)
+    # The ranks first: they import for as long as MLflow does here. The copies last of all: ranks
+    # that are told to stop write a checkpoint as they end.
     with (
         _terminable(),
-        started_ranks(training, RANK) as ranks,
+        _copied(job, training) as copy,
+        _ranks(job, training, spending) as ranks,
         _tracked(job, training) as tracked,
     ):
         job.progress.say(f"{training.training.ranks} ranks started; they log to {training.log}")
         job.progress.doing("the ranks load their libraries")
-        forward = _Forward(job, tracked)
-        with _copied(job, training) as look:
-            follow(training, ranks, forward, forward.tell, look)
+        curves = Curves(training, job.progress, tracked)
+        page = log_curation(job, tracked)
+        with _usage_logged(job, training, spending, tracked):
+            tell, look = _watching(job, spending, curves, copy)
+            follow(training, ranks, curves, tell, look)
+            spending.end()
         job.progress.doing("publishing the model")
-        forward.flush()
+        curves.flush()
         rows = read_metrics(training.metrics)
         write_curve(rows, training.folder / FILES["curve"])
         _publish(job, training)
@@ -104,11 +121,66 @@ def run(job: Job) -> Outcome:
             tracked.log_artifact(training.folder / FILES[name], "training")
         tracked.log_artifact(training.engine_config, "training")
         digest = sha256_of(training.extension)
-        figures = {**_figures(job, rows, tracked), "precision": training.training.precision}
+        figures = {**_figures(job, rows, tracked), **page}
+        figures["precision"] = training.training.precision
         if training.snapshots.is_dir():
             figures["snapshots for exvideo average"] = str(training.snapshots)
         figures["model version"] = _register(job, training, tracked, figures, digest)
-    return Outcome(digest, _files(training), figures)
+    return Outcome(digest, _files(training), figures, usage=spending.total())
+
+
+@contextmanager
+def _ranks(job: Job, training: "TrainingJob", spending: "Spending") -> Iterator["StartedRanks"]:
+    """The ranks, whose hours count until the last one has ended."""
+    from exvideo.training.launch import started_ranks
+
+    with spending, started_ranks(training, RANK, job.progress.say) as ranks:
+        spending.begin()
+        yield ranks
+
+
+def _watching(
+    job: Job, spending: "Spending", curves: Curves, copy: Callable[[], None]
+) -> tuple[Callable[["Standing"], None], Callable[[], None]]:
+    """What `follow` calls with the ranks' standing, and now and then."""
+
+    def tell(standing: "Standing") -> None:
+        spending.heed(standing)
+        curves.tell(standing)
+
+    def look() -> None:
+        copy()
+        spending.look()
+        check_on_the_way(job.preset, spending)
+
+    return tell, look
+
+
+@contextmanager
+def _usage_logged(
+    job: Job, training: "TrainingJob", spending: "Spending", tracked: "TrackedRun"
+) -> Iterator[None]:
+    """MLflow has what the training has used so far, also where a limit has stopped it."""
+    from mlflow.exceptions import MlflowException
+
+    from exvideo.training.metrics import read_metrics
+
+    def log() -> None:
+        steps = [row["step"] for row in read_metrics(training.metrics)]
+        figures = spending.total().figures(job.preset.prices)
+        tracked.log_metrics(
+            [(max(steps, default=0), {f"usage/{name}": it for name, it in figures.items()})]
+        )
+
+    try:
+        yield
+    except InputError:
+        try:
+            log()
+        except MlflowException as error:  # what stopped the training matters more
+            job.progress.say(f"MLflow does not take what was used: {error}")
+        raise
+    log()
 
 
 def _files(training: "TrainingJob") -> dict[str, str]:
@@ -146,9 +218,11 @@ def _register(
     return f"{name} {tracked.register_model(name, 'training', card, tags)}"
 
 
-def _training_job(job: Job) -> "TrainingJob":
-    """The job with its precision chosen; a training that goes on keeps what it began with."""
-    from exvideo.precision import choose_precision_apart
+def _training_job(job: Job) -> tuple["TrainingJob", str]:
+    """The job with its precision chosen, and for which device.
+
+    A training that goes on keeps what it began with, and no device is asked.
+    """
     from exvideo.training.checkpoint_copies import fetch_newest
     from exvideo.training.job import TrainingJob
 
@@ -159,20 +233,34 @@ def _training_job(job: Job) -> "TrainingJob":
     begun = TrainingJob.begun(folder)
     if begun is None:
         job.progress.doing("asking the device for its precision")
-        choice = choose_precision_apart(job.preset.training.precision)
+        choice = _choose_precision(job.preset.training)
         job.progress.say(f"training in {choice.reason}")
         precision: Precision = choice.precision
+        device = choice.device
     else:
-        precision = begun.training.precision
+        precision, device = begun.training.precision, ""
         job.progress.say(f"training in {precision}, as this training began")
-    return TrainingJob(
+    evaluation = job.preset.evaluation
+    made = TrainingJob(
         training=job.preset.training.model_copy(update={"precision": precision}),
         model=job.preset.model,
         num_frames=job.preset.clips.num_frames,
+        sampling_steps=evaluation.sampling_steps,
+        guidance=(evaluation.min_guidance_scale, evaluation.max_guidance_scale),
         latents=str(shards.file("manifest")),
         data_digest=shards.receipt.digest,
         folder=folder,
     )
+    return made, device
+
+
+def _choose_precision(config: TrainingConfig) -> "Choice":
+    """For the devices that will compute, which may be another machine's."""
+    from exvideo.precision import choose_precision_apart
+    from exvideo.training.nodes import choose_nodes_precision
+
+    choose = choose_precision_apart if config.nodes is None else choose_nodes_precision
+    return choose(config.precision)
 
 
 @contextmanager
@@ -233,6 +321,7 @@ def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
 
     preset = job.preset
     apart = training.folder != job.scratch.absolute()
+    latents = job.inputs["latent_shards"].receipt.figures
     key = f"{job.work}-{training.training.steps}" if apart else job.work
     run = TrackedRun.open_or_resume(preset, key, f"{preset.name}-{key[:12]}", dagster_tags())
     try:
@@ -243,9 +332,12 @@ def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
             "latent_shards",
             training.data_digest,
             training.latents,
-            {"clips": job.inputs["latent_shards"].receipt.figures.get("training clips", 0)},
+            {
+                "clips": latents.get("training clips", 0),
+                **{it: latents[it] for it in SPEED if it in latents},
+            },
         )
-        with run.system_metrics():
+        with run.system_metrics(training.training.steps):
             yield run
     except (SystemExit, KeyboardInterrupt):
         # At once: whoever stops us may not wait until the ranks have written their checkpoint.
@@ -255,61 +347,6 @@ def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
         run.end("FAILED")
         raise
     run.end("FINISHED")
-
-
-class _Forward:
-    """Passes rows on to whoever watches: progress, and curves in MLflow."""
-
-    def __init__(self, job: Job, run: "TrackedRun") -> None:
-        self._progress = job.progress
-        self._figures: dict[str, float] = {}
-        self._run = run
-        # What an interrupted attempt had logged beyond its checkpoint comes again, equal.
-        self._known = {mark: run.last_step(mark) for mark in ("training/loss", "validation/loss")}
-        self._waiting: list[tuple[int, dict[str, float]]] = []
-        self._heard = 0
-
-    def __call__(self, rows: list["Row"]) -> None:
-        from mlflow.exceptions import MlflowException
-
-        for row in rows:
-            group, figures = grouped(row)
-            mark = f"{group}/loss"
-            if row["step"] <= self._known[mark]:
-                continue
-            self._known[mark] = row["step"]
-            self._waiting.append((row["step"], figures))
-            if group == "validation":
-                self._progress.say(f"step {row['step']}: validation loss {figures[mark]:.4f}")
-            else:
-                shown = {"loss": "loss", "seconds_per_step": "seconds a step"}
-                self._figures = {shown[it]: row[it] for it in shown if it in row}
-        try:
-            self.flush()
-        except MlflowException as error:
-            # A tracker that is down for an hour must not end a training of a week.
-            self._progress.say(f"MLflow takes no metrics now, they wait: {error}")
-
-    def tell(self, standing: "Standing") -> None:
-        """Pass on what the ranks are at, with the newest figures."""
-        from exvideo.training.rank_progress import pass_on
-
-        for line in standing.said[self._heard :]:
-            self._progress.say(line)
-        self._heard = len(standing.said)
-        pass_on(standing, self._progress, self._figures)
-
-    def flush(self) -> None:
-        """Log the rows that wait."""
-        self._run.log_metrics(self._waiting)
-        self._waiting = []
-
-
-def grouped(row: "Row") -> tuple[str, dict[str, float]]:
-    """A row's group in MLflow and its figures by their names there."""
-    group = "validation" if "validation_loss" in row else "training"
-    figures = {name: value for name, value in row.items() if name != "step"}
-    return group, {f"{group}/{it.removeprefix('validation_')}": v for it, v in figures.items()}
 
 
 def _publish(job: Job, training: "TrainingJob") -> None:

@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from upath import UPath
 
@@ -18,6 +19,9 @@ from pipelines.report import open_report
 from pipelines.stage import add_preset_arguments, chosen_preset
 from pipelines.verify import read_latents
 
+if TYPE_CHECKING:
+    from exvideo.latents.manifest import LatentClip, LatentManifest
+
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="exvideo show", description=__doc__.splitlines()[0])
@@ -26,6 +30,8 @@ def main(argv: Sequence[str]) -> int:
     add_preset_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     arguments = parser.parse_args(argv)
+    if arguments.out.suffix.lower() != ".png":
+        parser.error(f"argument --out: {arguments.out} becomes a PNG and must be called so")
     try:
         preset = chosen_preset(arguments)
         with open_report("show") as progress:
@@ -38,6 +44,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _show(preset: Preset, wanted: str, out: Path, progress: Progress) -> str:
+    folder, manifest = read_latents(preset)
+    known = _known(manifest, wanted, folder)
     progress.doing("loading libraries")
     from exvideo.clips.manifest import read_clips
     from exvideo.clips.read import read_clip
@@ -46,16 +54,10 @@ def _show(preset: Preset, wanted: str, out: Path, progress: Progress) -> str:
     from exvideo.models import load_vae
     from exvideo.video.decoder import Decoder
 
-    folder, manifest = read_latents(preset)
-    ids = [clip.clip_id for clip in manifest.clips]
-    clip_id = ids[int(wanted)] if wanted.isdecimal() and int(wanted) < len(ids) else wanted
-    known = next((clip for clip in manifest.clips if clip.clip_id == clip_id), None)
-    if known is None:
-        raise InputError(f"there is no clip {wanted} in {folder}, which has {len(ids)}")
     clips = LatentClips(folder, manifest, known.split)
-    row = clips.row([clip.clip_id for clip in clips.clips].index(clip_id))
+    row = clips.row([clip.clip_id for clip in clips.clips].index(known.clip_id))
     listed, sources = (_output(preset, stage) for stage in ("clips", "source_videos"))
-    source = next(it for it in read_clips(listed) if it.clip_id == clip_id)
+    source = next(it for it in read_clips(listed) if it.clip_id == known.clip_id)
     progress.doing("decoding the source")
     with Decoder(preset.clips.decode_timeout_s) as decoder:
         frames = read_clip(source, sources.parent, decoder)
@@ -63,7 +65,21 @@ def _show(preset: Preset, wanted: str, out: Path, progress: Progress) -> str:
     picture, psnr = beside_source(load_vae(preset.model.base), row, frames)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(picture)
-    return f"clip {clip_id}, {psnr:.1f} dB: the source's frames above, the latents' below: {out}"
+    said = f"clip {known.clip_id}, {psnr:.1f} dB: the source's frames above, the latents' below"
+    return f"{said}: {out}"
+
+
+def _known(manifest: "LatentManifest", wanted: str, folder: UPath) -> "LatentClip":
+    """Before anything slow is loaded. A clip_id may be all digits, too."""
+    by_id = {clip.clip_id: clip for clip in manifest.clips}
+    if wanted in by_id:
+        return by_id[wanted]
+    if wanted.isdecimal() and int(wanted) < len(manifest.clips):
+        return manifest.clips[int(wanted)]
+    raise InputError(
+        f"there is no clip {wanted} in {folder}: give a number from 0 to {len(by_id) - 1}, "
+        f"or an id such as {next(iter(by_id))}"
+    )
 
 
 def _output(preset: Preset, stage: str) -> UPath:

@@ -6,9 +6,13 @@ python -m pipelines.source_videos --preset tiny
 import json
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+from upath import UPath
+
 from exvideo.config import EmbeddedSource, LocalSource, OpenSoraPlanSource, Preset
+from exvideo.progress import Progress
 from exvideo.receipt import Figure, write_atomically
 from pipelines.stage import Job, Outcome, Stage, main
 
@@ -18,7 +22,7 @@ def run(job: Job) -> Outcome:
     job.progress.doing("loading libraries")
     from exvideo.sources.manifest import write_source_videos
 
-    videos, left_out = _collect(job)
+    videos, left_out = collect(job.preset, job.output, job.scratch, job.progress)
     manifest = write_source_videos(job.output, videos)
     files = {"manifest": manifest.name}
     if left_out:
@@ -27,12 +31,17 @@ def run(job: Job) -> Outcome:
         write_atomically(job.output / files["left_out"], content.encode())
         where = job.output / files["left_out"]
         job.progress.say(f"{len(left_out)} entries are no videos, each with its reason: {where}")
-    return Outcome(manifest.digest, files, _figures(videos, left_out))
+    return Outcome(manifest.digest, files, figures(videos, left_out))
 
 
 def sections(preset: Preset) -> Any:
     """What the source files depend on."""
     return preset.source.model_dump()
+
+
+def place(preset: Preset) -> Any:
+    """Archives and paths join what is there: a further one asks for no new folder."""
+    return preset.source.model_dump(exclude={"archives", "annotations", "paths"})
 
 
 def fingerprint(preset: Preset) -> str:
@@ -44,28 +53,31 @@ def fingerprint(preset: Preset) -> str:
     return ""
 
 
-def _collect(job: Job) -> tuple[list[Any], dict[str, str]]:
+def collect(
+    preset: Preset, folder: UPath, scratch: Path, progress: Progress
+) -> tuple[list[Any], dict[str, str]]:
     """The videos' rows, and what else lies beside the user's own, with the reasons."""
-    match job.preset.source:
+    match preset.source:
         case EmbeddedSource() as source:
             from exvideo.sources.embedded import collect_embedded
 
-            return collect_embedded(source, job.output, job.scratch, job.progress), {}
+            return collect_embedded(source, folder, scratch, progress), {}
         case LocalSource() as source:
             from exvideo.sources.local import collect_local
 
-            found = collect_local(source.paths, job.output, job.progress)
+            found = collect_local(source.paths, folder, progress)
             return found.videos, found.left_out
         case OpenSoraPlanSource() as source:
             from exvideo.sources.open_sora_plan import collect_open_sora_plan
 
-            return collect_open_sora_plan(source, job.output, job.scratch, job.progress), {}
+            return collect_open_sora_plan(source, folder, scratch, progress), {}
 
 
-def _figures(videos: list[Any], left_out: dict[str, str]) -> dict[str, Figure]:
+def figures(videos: list[Any], left_out: dict[str, str]) -> dict[str, Figure]:
     figures: dict[str, Figure] = {
         "videos": len({video.video_id for video in videos}),
         "files": len(videos),
+        "files with a caption": sum(bool(video.caption) for video in videos),
         "megabytes": round(sum(video.size_bytes for video in videos) / 1e6, 1),
     }
     for source, count in sorted(Counter(video.source for video in videos).items()):
@@ -78,11 +90,12 @@ def _figures(videos: list[Any], left_out: dict[str, str]) -> dict[str, Figure]:
 
 STAGE = Stage(
     name="source_videos",
-    version=5,
+    version=6,
     inputs=(),
     sections=sections,
     run=run,
     grows=True,
+    place=place,
     fingerprint=fingerprint,
 )
 

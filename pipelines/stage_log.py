@@ -19,6 +19,7 @@ LAST_LINES = 60
 def stage_log(preset: Preset, stage: str) -> Path:
     """The log of a stage, a new one for each start."""
     path = prepare_home(preset).logs / f"{stage}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)  # of a part
     path.write_bytes(b"")
     return path
 

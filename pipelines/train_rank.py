@@ -4,6 +4,7 @@ python -m pipelines.train_rank JOB.json
 """
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -15,7 +16,13 @@ def main() -> int:
     from exvideo.training.train import run_rank
 
     try:
-        return run_rank(TrainingJob.read(Path(sys.argv[1])))
+        path = Path(sys.argv[1])
+        if not path.is_file():
+            raise InputError(
+                f"{socket.gethostname()} can't see {path}: set storage.scratch to a folder that "
+                "all nodes share"
+            )
+        return run_rank(TrainingJob.read(path))
     except InputError as error:
         # The stage's program finds the reason by this mark in the log and says it itself.
         print(f"\nREFUSED: {error}", file=sys.stderr, flush=True)

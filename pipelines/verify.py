@@ -33,8 +33,11 @@ def main(argv: Sequence[str]) -> int:
     try:
         preset = chosen_preset(arguments)
         damaged = _verify(preset)
-        if not damaged or not arguments.repair:
-            return 1 if damaged else 0
+        if not damaged:
+            return 0
+        if not arguments.repair:
+            print("with --repair, damaged shards are set aside and encoded anew")
+            return 1
         _set_aside(preset, damaged)
     except InputError as error:
         print(f"exvideo verify: {error}", file=sys.stderr)
@@ -60,7 +63,7 @@ def _verify(preset: Preset) -> list[str]:
             print(damage)
         rows = sum(shard.rows for shard in manifest.shards)
         names = sorted({damage.shard for damage in found})
-        verdict = f"damaged are {len(found)}, in {len(names)} shards" if found else "all are sound"
+        verdict = f"{len(found)} damages, in {len(names)} shards" if found else "all are sound"
         progress.say(f"{rows} rows in {len(manifest.shards)} shards of {folder}: {verdict}")
     return names
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.object_store import bucket, object_store  # noqa: F401 - fixtures
+from tests.object_store import bucket, object_store, real_store  # noqa: F401 - fixtures
+from tests.one_rank import ranks, trained_here  # noqa: F401 - fixtures
 
 TESTS = Path(__file__).parent
 
@@ -27,6 +28,13 @@ class OneFileOneWorker(LoadScopeScheduling):
         file = nodeid.partition("::")[0]
         shared = f"{TESTS.name}/operation/"
         return shared if file.startswith(shared) else file
+
+
+def pytest_configure() -> None:
+    """Tests know nobody's cluster, store or data root, whatever the shell names."""
+    for name in [*os.environ]:
+        if name.startswith(("ALERT_", "AWS_", "DAGSTER_", "EXVIDEO_", "MLFLOW_", "RAY_")):
+            del os.environ[name]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFileOneWorker:

@@ -3,16 +3,19 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import jsonschema
+import psutil
 import pytest
 import yaml
 
 from exvideo.config import PRESETS, PROJECT, load_preset
 from pipelines.cli import COMMANDS, main
+from tests.process.census import lives
 
 HEAVY = ("torch", "ray", "diffusers", "deepspeed", "mlflow", "dagster", "transformers")
 
@@ -129,3 +132,22 @@ sys.exit(", ".join(name for name in {HEAVY!r} if name in sys.modules) or 0)
         text=True,
     )
     assert finished.returncode == 0, finished.stderr
+
+
+def test_ctrl_c_of_a_stage_ends_all_that_it_has_started(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "run", "source_videos", "--preset", "tiny"]
+    command += ["--set", f"storage.root={tmp_path}", "--set", "source.rendered_clips=100000"]
+    program = subprocess.Popen(
+        command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert program.stderr is not None
+    while "videos" not in program.stderr.readline().partition(": ")[2]:
+        assert program.poll() is None
+    started = psutil.Process(program.pid).children(recursive=True)
+    assert len(started) >= 2, "the supervisor and the stage"
+    os.killpg(program.pid, signal.SIGINT)  # as a terminal sends it: to the whole foreground group
+    told = program.communicate()[1]
+    assert program.returncode == 128 + signal.SIGINT
+    assert "Traceback" not in told
+    assert [it for it in started if lives(it.pid)] == []
+    assert list(tmp_path.rglob("receipt.json")) == []

@@ -55,8 +55,20 @@ def test_the_full_preset_is_the_papers_recipe() -> None:
             "compile can't be had together with frame_ranks above 1 or zero_stage 3",
         ),
         ({"training.activation_gib": 20}, "set activation_checkpointing (none) to block"),
+        (
+            {"clips.buckets": [{"num_frames": 33, "height": 64, "width": 64}]},
+            "buckets: 33x64x64 has more frames than num_frames (32)",
+        ),
+        (
+            {"clips.buckets": [{"num_frames": 32, "height": 64, "width": 60}]},
+            "clips.buckets[0].width (60) must be a multiple of 8",
+        ),
+        (
+            {"clips.buckets": [{"num_frames": 32, "height": 64, "width": 64}]},
+            "buckets: 32x64x64 is there twice",
+        ),
         ({"training.frame_ranks": 2}, "ranks (1) must be a multiple of frame_ranks (2)"),
-        ({"training.hostfile": "hosts"}, "a training runs on one node so far"),
+        ({"training.hostfile": "hosts"}, "set nodes, with RAY_ADDRESS"),
         ({"clips.height": 60}, "clips.height (60) must be a multiple of 8"),
         ({"source.kind": "ftp"}, "source: "),
         ({"training": 3}, "training: Input should be a section with keys of its own"),
@@ -178,6 +190,15 @@ def test_a_home_in_a_path_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_preset_is_answered_with_the_shipped_ones() -> None:
     with pytest.raises(PresetError, match="shipped presets: svd_128f, tiny"):
         load_preset("huge")
+
+
+def test_a_key_is_set_in_a_section_that_the_file_leaves_out(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    lines = (PRESETS / "tiny.yaml").read_text().splitlines(keepends=True)
+    mine.write_text("".join(it for it in lines if not it.startswith(("limits:", "prices:"))))
+    preset = load_preset(str(mine), {"limits.gpu_hours": 2.0})
+    assert preset.limits.gpu_hours == 2
+    assert preset == load_preset("tiny", {"limits.gpu_hours": 2.0})
 
 
 def test_a_preset_may_be_any_yaml_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,17 @@ def test_a_package_imports_nothing_above_it(package: str) -> None:
         if module.split(".")[0] in FORBIDDEN[package]
     ]
     assert wrong == []
+
+
+def test_no_modules_import_each_other() -> None:
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for package in FORBIDDEN
+        for path in (ROOT / package).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    graph = {name: modules.keys() & set(_imports(path)) for name, path in modules.items()}
+    TopologicalSorter(graph).prepare()  # raises with the circle, where there is one
 
 
 def test_nothing_uses_mlflows_global_state() -> None:

@@ -83,6 +83,18 @@ def test_a_process_of_its_own_comes_to_the_same_choice() -> None:
     assert choose_precision_apart("auto", "cpu") == choose_precision("auto", CPU)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has the GPU that the test must lack")
+def test_where_no_gpu_can_be_float32_as_asked_needs_no_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    found = choose_precision_apart("float32", "cpu")
+    monkeypatch.setattr(subprocess, "run", none)
+    assert choose_precision_apart("float32") == found == choose_precision("float32", CPU)
+
+
 def test_whoever_asks_a_process_of_its_own_needs_no_torch() -> None:
     program = (
         "import json, sys; from exvideo.precision import choose_precision_apart as choose; "

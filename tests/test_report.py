@@ -178,7 +178,7 @@ def test_a_report_speaks_while_its_work_says_nothing(
         open_report("clips", screen.fileno()) as progress,
     ):
         progress.doing("decoding")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 200
         while "decoding (" not in path.read_text():
             assert time.monotonic() < deadline, "it stays silent"
             time.sleep(0.05)

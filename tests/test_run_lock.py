@@ -9,7 +9,7 @@ from pathlib import Path
 from exvideo.config import load_preset
 from exvideo.progress import Silent
 from exvideo.receipt import Receipt
-from exvideo.run_lock import only_run
+from exvideo.run_lock import among_runs, only_run
 from pipelines.stage import Job, Outcome, Stage, run_stage
 
 HOLDER = """
@@ -95,3 +95,19 @@ def test_a_holder_that_has_not_yet_written_its_name_is_waited_for(tmp_path: Path
         assert listener.waits.wait(60)
     waiting.join()
     assert "writes here now: process 7 (" in listener.said[0]
+
+
+def test_many_may_hold_it_together_and_who_needs_it_alone_waits_for_them(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    many, alone = Listener(), Listener()
+
+    def wait() -> None:
+        with only_run(lock, alone):
+            pass
+
+    waiting = threading.Thread(target=wait)
+    with among_runs(lock, many), among_runs(lock, many):
+        assert many.said == []
+        waiting.start()
+        assert alone.waits.wait(60)
+    waiting.join()

@@ -1,5 +1,6 @@
 """What every stage's program promises: refuse early, redo only what changed, leave a receipt."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,20 @@ def test_a_stage_that_fails_leaves_no_receipt(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no videos"):
         run_stage(stage, _preset(tmp_path), Silent())
     assert read_receipt(stage_folder(_preset(tmp_path), "clips")) is None
+
+
+def test_a_receipt_says_what_the_stage_has_used_and_what_that_costs(tmp_path: Path) -> None:
+    def burn(job: Job) -> Outcome:
+        until = time.process_time() + 0.4
+        while time.process_time() < until:
+            pass
+        return Outcome(digest="d" * 64, gpus=2)
+
+    stage = Stage(name="clips", version=1, inputs=(), sections=lambda p: 0, run=burn)
+    prices = {"prices.gpu_hour": 9000.0, "prices.cpu_hour": 3600.0}
+    figures = run_stage(stage, _preset(tmp_path, **prices), Silent()).figures
+    used, wall, gpus = (figures[it] for it in ("CPU-hours", "wall hours", "GPU-hours"))
+    assert 3600 * used > 0.39  # more where other tests' daemons live below this process
+    assert gpus == pytest.approx(2 * wall, rel=1e-3)
+    assert figures["estimated cost USD"] == pytest.approx(9000 * gpus + 3600 * used, rel=1e-2)
+    assert figures["peak memory GB"] > 0

@@ -1,16 +1,19 @@
 """MLflow runs over the embedded store: created once, continued, ended as they ended."""
 
+import hashlib
+import json
 import multiprocessing
-import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from upath import UPath
 
 from exvideo.config import Preset, load_preset
 from exvideo.errors import InputError
 from exvideo.tracking import (
+    MOST_BYTES,
     TrackedRun,
     dagster_tags,
     embedded_store,
@@ -20,6 +23,9 @@ from exvideo.tracking import (
     settle_runs_of,
     tracking_uri,
 )
+from tests.process.census import wait_until
+
+SYSTEM = "system/cpu_utilization_percentage"
 
 
 def preset_at(root: str) -> Preset:
@@ -77,6 +83,23 @@ def test_the_same_key_goes_on_with_its_run(preset: Preset, client: MlflowClient)
     assert TrackedRun.open_or_resume(preset, "other", "b").run_id != first.run_id
 
 
+def test_a_new_run_says_what_it_has_otherwise_than_the_one_before(
+    preset: Preset, client: MlflowClient
+) -> None:
+    apart = preset.tracking.model_copy(update={"experiment": "of-its-own"})
+    preset = preset.model_copy(update={"tracking": apart})
+    faster = preset.training.model_copy(update={"learning_rate": 0.5})
+    told = []
+    for number, training in enumerate((preset.training, preset.training, faster)):
+        run = TrackedRun.open_or_resume(preset, f"key-{number}", f"run {number}")
+        run.log_parameters(preset.model_copy(update={"training": training}))
+        told.append(client.get_run(run.run_id).data.tags.get("what changed"))
+        again = TrackedRun.open_or_resume(preset, f"key-{number}", f"run {number}")
+        again.log_parameters(preset)
+        assert client.get_run(run.run_id).data.tags.get("what changed") == told[-1], "it goes on"
+    assert told == [None, "no setting", "training.learning_rate: 0.0004 → 0.5"]
+
+
 def test_a_run_holds_dataset_artifacts_and_system_metrics(
     preset: Preset, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,12 +109,29 @@ def test_a_run_holds_dataset_artifacts_and_system_metrics(
     run.log_document({"a": 1}, "training/deepspeed.json")
     (tmp_path / "grid.png").write_bytes(b"\x89PNG")
     run.log_artifact(tmp_path / "grid.png", "evaluation")
-    with run.system_metrics():
-        time.sleep(1.5)
+    with run.system_metrics(steps=20):
+        wait_until(lambda: SYSTEM in client.get_run(run.run_id).data.metrics, 200, "it measures")
     found = client.get_run(run.run_id)
     assert found.inputs.dataset_inputs[0].dataset.digest == ("ab" * 32)[:36]
-    assert "system/cpu_utilization_percentage" in found.data.metrics
     assert [it.path for it in client.list_artifacts(run.run_id)] == ["evaluation", "training"]
+
+
+def test_of_a_large_file_mlflow_is_told_where_it_lies(
+    preset: Preset, client: MlflowClient, tmp_path: Path
+) -> None:
+    run = TrackedRun.open_or_resume(preset, "large", "large")
+    for name, size in (("fits.mp4", MOST_BYTES), ("large.mp4", MOST_BYTES + 1)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+        run.log_artifact(tmp_path / name, "evaluation", kept_at=UPath("s3://bucket") / name)
+    stored = {it.path: it.file_size for it in client.list_artifacts(run.run_id, "evaluation")}
+    assert stored["evaluation/fits.mp4"] == MOST_BYTES
+    assert "evaluation/large.mp4" not in stored
+    told = client.download_artifacts(run.run_id, "evaluation/large.mp4.json", str(tmp_path))
+    digest = hashlib.sha256(bytes(MOST_BYTES + 1)).hexdigest()
+    assert json.loads(Path(told).read_text()) == {
+        "uri": "s3://bucket/large.mp4", "sha256": digest, "bytes": MOST_BYTES + 1
+    }  # fmt: skip
 
 
 def test_what_a_dagster_run_did_not_finish_gets_its_end(

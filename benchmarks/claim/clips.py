@@ -18,9 +18,13 @@ from exvideo.evaluation.held_out import choose_held_out
 from exvideo.evaluation.samples import read_frames, save_frames
 from exvideo.receipt import read_receipt, stage_folder
 from exvideo.video.decoder import Decoder
+from exvideo.world.spec import random_spec
 
 HALF_SWING = 8
 """Pairs of frames in which the world's camera goes one way at 24 frames a second."""
+
+FPS = 24
+"""Of the world's clips and of the generated ones."""
 
 Values = dict[str, float]
 
@@ -97,8 +101,19 @@ def values_of(
         "camera jitter": metrics.camera_jitter(camera),
         "jitter": metrics.jitter(flow),
         "straightness": metrics.piecewise_straightness(camera, HALF_SWING),
+        "path agreement": metrics.path_agreement(camera, world_path(len(frames))),
         "speed": float(metrics.flow_speed(flow).mean()),
         "warped error": metrics.warping_error(frames, flow),
         "first frame": metrics.psnr(frames[0], given),
     }
     return {name: float(it) for name, it in values.items() if np.isfinite(it)}
+
+
+def world_path(frames: int) -> np.ndarray:
+    """The picture's shift in the world's clips of this many frames, [T, 2], up to their speeds.
+
+    All of them swing alike. The picture goes the other way than the camera over it.
+    """
+    spec = random_spec(0, ("any",), fps=FPS)
+    camera = [spec.pose(spec.path_time(frame / FPS))[1] for frame in range(frames)]
+    return -np.array([[place.real, place.imag] for place in camera])

@@ -7,7 +7,15 @@ from benchmarks.claim.convergence import Reached
 from exvideo.evaluation.intervals import differences
 from exvideo.evaluation.numbers import Estimate, estimate
 
-METRICS = ("camera jitter", "jitter", "straightness", "speed", "warped error", "first frame")
+METRICS = (
+    "camera jitter",
+    "jitter",
+    "straightness",
+    "path agreement",
+    "speed",
+    "warped error",
+    "first frame",
+)
 
 BySample = Mapping[tuple[str, int], Mapping[str, float]]
 """A row's clips: their numbers by first frame and the training's seed."""

@@ -37,7 +37,7 @@ def train(job: TrainingJob) -> None:
     """Run what is missing of a training; one that was cut short goes on from its checkpoint."""
     if finished(job):
         return
-    with started_ranks(job, RANK) as ranks:
+    with started_ranks(job, RANK, print) as ranks:
         follow(job, ranks, lambda _: None, lambda _: None, lambda: None)
 
 

@@ -31,16 +31,21 @@ def curate(
     `folder` is the source manifest's. Scores are remembered in the folder `remembered` by the
     videos' content, so that the next call decodes new videos only, and another threshold none.
     """
-    by_id = {
-        video_id: list(pieces)
-        for video_id, pieces in groupby(
-            sorted(videos, key=lambda video: video.video_id), key=lambda video: video.video_id
-        )
-    }
-    filters = load_filters()
+    by_id = pieces_by_video(videos)
+    filters = load_filters(config.filters, config.aesthetic)
     scored = score_videos(by_id, folder, config, filters, remembered, progress)
     clips = chosen([clip for video in sorted(by_id) for clip in scored[video]], config, filters)
+    clips = _described(clips, {video.path: video for video in videos})
     return _split(clips, {video: by_id[video][0].held_out for video in by_id}, config)
+
+
+def pieces_by_video(videos: list[SourceVideo]) -> dict[str, list[SourceVideo]]:
+    """The rows of a manifest by the video that they are pieces of."""
+    ordered = sorted(videos, key=lambda video: video.video_id)
+    return {
+        video_id: list(pieces)
+        for video_id, pieces in groupby(ordered, key=lambda video: video.video_id)
+    }
 
 
 def chosen(clips: list[Clip], config: ClipsConfig, filters: Sequence[Filter]) -> list[Clip]:
@@ -54,6 +59,20 @@ def chosen(clips: list[Clip], config: ClipsConfig, filters: Sequence[Filter]) ->
         for _, group in groupby(good, key=lambda clip: clip.video_id)
         for clip in thinned(list(group), config.max_clips_per_video)
     ]
+
+
+def _described(clips: list[Clip], files: dict[str, SourceVideo]) -> list[Clip]:
+    """With what their sources say, which is not remembered with the scores: it may change.
+
+    A clip over several pieces has the caption of the first that has one.
+    """
+    described = []
+    for clip in clips:
+        pieces = [files[piece.path] for piece in clip.pieces]
+        caption = next((piece.caption for piece in pieces if piece.caption), "")
+        told = {"caption": caption, "licence": pieces[0].licence_claimed}
+        described.append(clip.model_copy(update=told))
+    return described
 
 
 def _split(clips: list[Clip], said: dict[str, bool | None], config: ClipsConfig) -> list[Clip]:

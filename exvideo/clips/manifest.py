@@ -24,7 +24,7 @@ class ClipPiece(BaseModel):
 class Clip(BaseModel):
     """A window over one source video, or a file that gave none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     clip_id: str
     """16 hex digits of a digest over the pieces' content, the window, the crop and the size."""
@@ -57,6 +57,10 @@ class Clip(BaseModel):
     """By filter, where it applies; none of a clip that was not looked at."""
     signature: str | None = None
     """What near-duplicates are found by; see `exvideo.clips.signature`."""
+    caption: str = ""
+    """What it shows, in words; empty where nobody said it."""
+    licence: str = ""
+    """Under which the source may be used; empty where it is not known."""
 
     @field_validator("scores", mode="before")
     @classmethod
@@ -67,6 +71,11 @@ class Clip(BaseModel):
     def rejected(self, reason: str) -> "Clip":
         """The same clip with a reason against it."""
         return self.model_copy(update={"status": "rejected", "reason": reason})
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames, height, width."""
+        return self.num_frames, self.height, self.width
 
     @property
     def reason_kind(self) -> str | None:
@@ -111,6 +120,8 @@ SCHEMA = pa.schema(
         pa.field("flow_speed", pa.float32()),
         pa.field("scores", pa.map_(pa.string(), pa.float64())),
         pa.field("signature", pa.string()),
+        pa.field("caption", pa.string(), nullable=False),
+        pa.field("licence", pa.string(), nullable=False),
     ]
 )
 

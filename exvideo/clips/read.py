@@ -29,3 +29,17 @@ def read_clip(clip: Clip, folder: UPath, decoder: Decoder) -> NDArray[np.uint8]:
     if filled != clip.num_frames:
         raise ValueError(f"clip {clip.clip_id}: its pieces hold {filled} of {clip.num_frames}")
     return frames
+
+
+def read_first_frame(clip: Clip, folder: UPath, decoder: Decoder) -> NDArray[np.uint8]:
+    """What the clip shows first, in the video's own pixels, uint8 [H,W,3]; else as `read_clip`."""
+    piece = clip.pieces[0].model_copy(update={"num_frames": 1})
+    alone = {
+        "pieces": [piece],
+        "num_frames": 1,
+        "stride": 1,
+        "height": clip.crop_height,
+        "width": clip.crop_width,
+    }
+    first: NDArray[np.uint8] = read_clip(clip.model_copy(update=alone), folder, decoder)[0]
+    return first

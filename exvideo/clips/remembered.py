@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from upath import UPath
 
@@ -11,19 +12,33 @@ from exvideo.config import ClipsConfig
 from exvideo.receipt import digest_of, write_atomically
 from exvideo.sources.manifest import SourceVideo
 
-VERSION = 1
+VERSION = 3
 """Raised by hand when the same frames give other candidates."""
 
-DECIDES = {"num_frames", "height", "width", "fps", "assumed_fps", "scene_threshold"}
+DECIDES = {
+    "num_frames",
+    "height",
+    "width",
+    "fps",
+    "assumed_fps",
+    "scene_threshold",
+    "scene_detector",
+}
 """The settings that scores depend on."""
+
+
+def scores_depend_on(config: ClipsConfig, filters: Sequence[Filter]) -> list[Any]:
+    """All that decides a video's scores beside its content."""
+    versions = [[found.name, found.version] for found in filters]
+    decides = [VERSION, config.model_dump(include=DECIDES), versions]
+    return [*decides, [str(shape) for shape in config.buckets]] if config.buckets else decides
 
 
 class ScoredVideos:
     """A folder with a file for each video's candidates."""
 
     def __init__(self, folder: UPath, config: ClipsConfig, filters: Sequence[Filter]) -> None:
-        versions = [[found.name, found.version] for found in filters]
-        self._depends_on = [VERSION, config.model_dump(include=DECIDES), versions]
+        self._depends_on = scores_depend_on(config, filters)
         self._folder = folder
         # One listing, as on an object store a question for each file would take minutes.
         self._known = {path.name for path in folder.iterdir()} if folder.exists() else set()

@@ -1,7 +1,5 @@
 """One HTML page to look at before thresholds are chosen: it needs no network and no server."""
 
-import base64
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,12 @@ from upath import UPath
 
 from exvideo.clips.filters.filter import Filter
 from exvideo.clips.funnel import funnel_rows
+from exvideo.clips.funnel_chart import funnel_chart
 from exvideo.clips.manifest import Clip
 from exvideo.clips.read import read_clip
 from exvideo.clips.verdicts import Thresholds
 from exvideo.clips.windows import spread
+from exvideo.html_page import data_url, html_page
 from exvideo.video.decoder import DecodeError, Decoder
 
 TEMPLATE = Path(__file__).with_name("report_page.html")
@@ -36,10 +36,7 @@ def report_page(
     folder: UPath,
     decoder: Decoder,
 ) -> bytes:
-    """The page: funnel, histograms with sliders, thumbnails; `folder` is the source manifest's.
-
-    What a file's name may hold reaches the page as data only, never as markup.
-    """
+    """The page: funnel, histograms with sliders, thumbnails; `folder` is the source manifest's."""
     all_scored = [clip for clip in clips if clip.scores]
     scored = [all_scored[index] for index in sorted(spread(len(all_scored), SCORES_SHOWN))]
     data = {
@@ -48,6 +45,7 @@ def report_page(
         "scored": len(scored),
         "all_scored": len(all_scored),
         "funnel": funnel_rows(clips),
+        "funnel_chart": data_url(funnel_chart(clips, filters), "image/png"),
         "filters": [
             {
                 "name": found.name,
@@ -60,9 +58,7 @@ def report_page(
         ],
         "groups": list(_groups(clips, folder, decoder)),
     }
-    # The browser's parser ends a script at </script>, wherever that stands.
-    text = json.dumps(data).replace("<", "\\u003c")
-    return TEMPLATE.read_text(encoding="utf-8").replace("__DATA__", text).encode()
+    return html_page(TEMPLATE, data)
 
 
 def _short(score: float | None) -> float | None:
@@ -102,4 +98,4 @@ def _thumbnail(clip: Clip, folder: UPath, decoder: Decoder) -> str:
     except DecodeError:
         return ""
     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"
+    return data_url(jpeg.tobytes(), "image/jpeg")

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from scenedetect import ContentDetector, FrameTimecode
+from numpy.typing import NDArray
 
+from exvideo.clips.cuts import AROUND, Changes, cuts
+from exvideo.video.at_hand import Gathering, hold
 from exvideo.video.borders import Borders
 from exvideo.video.checked import Verdict, checked_video
 from exvideo.video.crop import Crop
@@ -37,18 +39,30 @@ class Scan:
     """With those that are damaged or missing."""
     cuts: list[int] = field(default_factory=list)
     """Frames that begin a new scene."""
+    first_changes: list[float] = field(default_factory=list)
+    last_changes: list[float] = field(default_factory=list)
+    """By how much the outermost frames differ from those before them."""
+    soft_cuts: list[tuple[int, int]] = field(default_factory=list)
+    """[start, end) of frames between two scenes, where something looked for them."""
     damage: list[Damage] = field(default_factory=list)
     """Frames that do not show what was encoded, in order."""
+    thumbnails: NDArray[np.uint8] | None = None
+    """[T,h,w,3] RGB of all frames, where they are asked for; missing ones repeat the last."""
 
 
-def scan(path: Path, threshold: float) -> Iterator[Scan]:
+def scan(path: Path, threshold: float, thumbnail: tuple[int, int] | None = None) -> Iterator[Scan]:
     """The scan so far, every few frames; the last one is of the whole file.
+
+    `thumbnail` is the height and width of the thumbnails that the last one gets, px.
 
     Raises `EOFError` where no frame is sound, `RuntimeError` where two decoders disagree on how
     many there are, and `av.FFmpegError` where the file cannot be opened.
     """
-    cuts = _CutDetector(threshold)
-    found: list[tuple[int, int | None]] = []
+    differ = Changes()
+    changes: list[float] = []
+    times: list[int | None] = []
+    thumbnails: list[Frame] = []
+    gathering = Gathering()
     so_far = None
     with checked_video(path) as video:
         for frame in video.frames():
@@ -60,8 +74,11 @@ def scan(path: Path, threshold: float) -> Iterator[Scan]:
                 borders = Borders(first)
             so_far.last = rgb(frame, small)
             borders.see(so_far.last)
-            if cuts.begins_scene(so_far.last):
-                found.append((so_far.num_frames, frame.pts))
+            changes.append(differ.of(so_far.last))
+            times.append(frame.pts)
+            gathering.add(frame)
+            if thumbnail:
+                thumbnails.append(rgb(frame, thumbnail))
             so_far.num_frames += 1
             if so_far.num_frames % FRAMES_PER_REPORT == 0:
                 yield so_far
@@ -69,10 +86,22 @@ def scan(path: Path, threshold: float) -> Iterator[Scan]:
     if so_far is None or _all_damaged(verdict):
         raise EOFError(_nothing_sound(verdict))
     check_readers_agree(path)
+    numbers = [verdict.number(place, time) for place, time in enumerate(times)]
+    if gathering.frames and not verdict.damage:
+        hold(path, dict(zip(numbers, gathering.frames, strict=True)))
     so_far.num_frames, so_far.damage = verdict.num_frames, verdict.damage
-    so_far.cuts = [verdict.number(*place) for place in found]
+    so_far.cuts = [numbers[place] for place in cuts(changes, threshold)]
+    so_far.first_changes, so_far.last_changes = changes[1 : 1 + AROUND], changes[1:][-AROUND:]
     so_far.picture = borders.picture(height, width)
+    if thumbnail:
+        so_far.thumbnails = _for_every_frame(numbers, thumbnails, so_far.num_frames)
     yield so_far
+
+
+def _for_every_frame(numbers: list[int], thumbnails: list[Frame], count: int) -> NDArray[np.uint8]:
+    """[count,h,w,3]: each frame's, or that of the last one before it that came out."""
+    place = np.searchsorted(numbers, np.arange(count), side="right") - 1
+    return np.stack(thumbnails)[np.maximum(place, 0)]
 
 
 def _small(height: int, width: int) -> tuple[int, int]:
@@ -87,26 +116,3 @@ def _all_damaged(verdict: Verdict) -> bool:
 def _nothing_sound(verdict: Verdict) -> str:
     why = f" ({verdict.damage[0].reason})" if verdict.damage else ""
     return f"none of its {verdict.num_frames} frames is sound{why}"
-
-
-def is_cut(before: Frame, after: Frame, threshold: float) -> bool:
-    """Whether a scene ends between two frames of the same size."""
-    cuts = _CutDetector(threshold)
-    cuts.begins_scene(before)
-    return cuts.begins_scene(after)
-
-
-class _CutDetector:
-    """PySceneDetect's content detector, fed a frame at a time."""
-
-    def __init__(self, threshold: float) -> None:
-        # A minimum length would let cuts that follow each other closely pass into a clip.
-        self._detector = ContentDetector(threshold=threshold, min_scene_len=0)
-        self._seen = 0
-
-    def begins_scene(self, frame: Frame) -> bool:
-        bgr = np.ascontiguousarray(frame[:, :, ::-1])
-        # Frames are counted, never timed: the rate given here is of no consequence.
-        found = self._detector.process_frame(FrameTimecode(self._seen, fps=30.0), bgr)
-        self._seen += 1
-        return bool(found)

@@ -1,22 +1,22 @@
 """Decode and score all source videos, several at a time: each once."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
-from queue import SimpleQueue
+from concurrent.futures import ThreadPoolExecutor
 
 from upath import UPath
 
-from exvideo.clips.candidates import candidates
 from exvideo.clips.filters.filter import Filter
 from exvideo.clips.manifest import Clip
-from exvideo.clips.read import read_clip
 from exvideo.clips.remembered import ScoredVideos
-from exvideo.clips.score import scored
+from exvideo.clips.video_turns import all_scored
+from exvideo.clips.video_worker import ScoringTask
+from exvideo.clips.workers import video_workers
 from exvideo.config import ClipsConfig
 from exvideo.progress import Progress
 from exvideo.sources.manifest import SourceVideo
-from exvideo.video.decoder import DecodeError, Decoder
+
+RECALLED_AT_A_TIME = 16
+"""Files of remembered scores, which may lie on an object store."""
 
 
 def score_videos(
@@ -29,57 +29,24 @@ def score_videos(
 ) -> dict[str, list[Clip]]:
     """Each video's candidates with their scores, by id; `videos` holds the pieces of each.
 
-    Outcomes are remembered in the folder `remembered` by the videos' content.
+    Outcomes are remembered in the folder `remembered` by the videos' content. The largest videos
+    come first, and several workers share one's windows.
     """
     store = ScoredVideos(remembered, config, filters)
-    outcomes: dict[str, list[Clip]] = {}
-    with ExitStack() as stack:
-        free: SimpleQueue[Decoder] = SimpleQueue()
-        for _ in range(config.workers):
-            free.put(stack.enter_context(Decoder(config.decode_timeout_s)))
-        pool = stack.enter_context(ThreadPoolExecutor(config.workers))
-
-        def one_video(pieces: list[SourceVideo]) -> list[Clip]:
-            known = store.recall(pieces)
+    outcomes = {}
+    with ThreadPoolExecutor(RECALLED_AT_A_TIME) as threads:
+        for video, known in zip(videos, threads.map(store.recall, videos.values()), strict=True):
             if known is not None:
-                return known
-            decoder = free.get()
-            try:
-                clips, permanent = score_video(pieces, folder, config, filters, decoder)
-            finally:
-                free.put(decoder)
+                outcomes[video] = known
+    left = {video: pieces for video, pieces in videos.items() if video not in outcomes}
+    if outcomes:
+        progress.update(len(outcomes), len(videos), "videos")
+    if not left:
+        return outcomes
+    with video_workers(ScoringTask(folder, config, filters), config.workers) as workers:
+        for video, clips, permanent in all_scored(left, workers, config.workers, progress):
             if permanent:
-                store.remember(pieces, clips)
-            return clips
-
-        started = {pool.submit(one_video, pieces): video for video, pieces in videos.items()}
-        try:
-            for done, future in enumerate(as_completed(started), start=1):
-                outcomes[started[future]] = future.result()
-                progress.update(done, len(started), "videos")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+                store.remember(left[video], clips)
+            outcomes[video] = clips
+            progress.update(len(outcomes), len(videos), "videos")
     return outcomes
-
-
-def score_video(
-    pieces: list[SourceVideo],
-    folder: UPath,
-    config: ClipsConfig,
-    filters: Sequence[Filter],
-    decoder: Decoder,
-) -> tuple[list[Clip], bool]:
-    """One video's candidates, and whether another try could give no more."""
-    found = candidates(pieces, folder, config, decoder)
-    permanent = found.permanent
-    clips = []
-    for clip in found.windows:
-        if clip.status == "kept":
-            try:
-                clip = scored(clip, read_clip(clip, folder, decoder), filters)
-            except DecodeError as error:
-                clip = clip.rejected(f"unreadable: {error.reason}")
-                permanent &= error.permanent
-        clips.append(clip)
-    return clips + found.unusable, permanent

@@ -1,8 +1,9 @@
 """A clip's perceptual signature: hashes of parts of a few frames, each at a few crops.
 
-The hash is the sign of a frame's lowest frequencies (pHash, Zauner 2010): it survives encoding,
-and scaling. A slight crop moves it, so that each frame is also hashed as if cropped; and a logo or
-a subtitle, so that it is also hashed without its top and without its bottom.
+The hash is the sign of the lowest frequencies (pHash, Zauner 2010): it survives encoding, and
+scaling. What is far brighter or darker than the rest is cut off, or one logo would make one of any
+two plain pictures. A slight crop moves the hash, so that each frame is also hashed as if cropped;
+and a logo or a subtitle, so that it is also hashed without its top and without its bottom.
 """
 
 import cv2
@@ -17,6 +18,9 @@ CROPS = (1.0, 0.95, 0.9)
 
 PARTS = ((0.0, 1.0), (0.0, 0.75), (0.25, 1.0))
 """From where to where on the height."""
+
+EXTREMES = (10, 90)
+"""Percentiles of the grey levels, beyond which they are cut off."""
 
 SIDE, LOW = 32, 8
 """Px of the hashed picture, and its frequencies in each direction that count: 64 bits."""
@@ -52,7 +56,12 @@ def _part(grey: NDArray[np.uint8], start: float, end: float) -> NDArray[np.uint8
 
 def _hash(grey: NDArray[np.uint8]) -> np.uint64:
     picture = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    frequencies = cv2.dct(picture)[:LOW, :LOW].ravel()
+    frequencies = cv2.dct(_without_extremes(picture))[:LOW, :LOW].ravel()
     # The first is the brightness, which says nothing of the picture.
     bits = frequencies > np.median(frequencies[1:])
     return np.packbits(bits).view(">u8").astype(np.uint64)[0]
+
+
+def _without_extremes(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The darkest and the brightest pixels as if they were like the next ones."""
+    return np.clip(picture, *np.percentile(picture, EXTREMES)).astype(np.float32)

@@ -4,6 +4,8 @@ Presets are YAML files. Unknown keys, wrong types and impossible combinations ar
 the key's name before anything starts.
 """
 
+from exvideo.config.evaluation import EvaluationConfig, FlowConfig, NetworksConfig
+from exvideo.config.limits import LimitsConfig, PricesConfig
 from exvideo.config.places import PRESETS, PROJECT, shipped
 from exvideo.config.preset import Preset, data_root
 from exvideo.config.preset_file import (
@@ -13,12 +15,13 @@ from exvideo.config.preset_file import (
     render,
     shipped_presets,
 )
+from exvideo.config.retraining import GateConfig, RetrainingConfig
 from exvideo.config.sections import (
+    AestheticConfig,
     BaseModelConfig,
     ClipsConfig,
+    ClipShape,
     EmbeddedSource,
-    EvaluationConfig,
-    FlowConfig,
     LatentsConfig,
     LocalSource,
     ModelConfig,
@@ -34,20 +37,27 @@ from exvideo.config.training import SigmaConfig, TrainingConfig
 __all__ = [
     "PRESETS",
     "PROJECT",
+    "AestheticConfig",
     "BaseModelConfig",
+    "ClipShape",
     "ClipsConfig",
     "EmbeddedSource",
     "EvaluationConfig",
     "FlowConfig",
+    "GateConfig",
     "LatentsConfig",
+    "LimitsConfig",
     "LocalSource",
     "ModelConfig",
+    "NetworksConfig",
     "OpenSoraPlanSource",
     "Precision",
     "Preset",
     "PresetError",
     "PretrainedBase",
+    "PricesConfig",
     "RandomBase",
+    "RetrainingConfig",
     "SigmaConfig",
     "StorageConfig",
     "TrackingConfig",

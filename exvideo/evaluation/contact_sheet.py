@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from PIL import Image
 
 from exvideo.evaluation.figure import (
@@ -20,14 +18,11 @@ from exvideo.evaluation.figure import (
 )
 from exvideo.evaluation.flow_colours import flow_colours, wheel_image
 from exvideo.evaluation.numbers import SampleNumbers
-
-DPI = 100
-INK, MUTED, RULE = "#1b1f27", "#667085", "#d9dde3"
-SPEED, SHAKE = "#2f6fb3", "#d1495b"
+from exvideo.evaluation.sheet import MARGIN, MUTED, RULE, SHAKE, SPEED, Sheet
 
 CELL = 128
 """Longer side of a picture; the rest of the layout in pixels, too."""
-MARGIN, GAP, ROW_GAP, BLOCK_GAP = 36, 14, 10, 58
+GAP, ROW_GAP, BLOCK_GAP = 14, 10, 58
 LABEL, SLICE, CHART, TEXT = 150, 176, 210, 106
 HEADER, FOOTER = 138, 176
 
@@ -73,38 +68,6 @@ class Layout:
     @property
     def height(self) -> int:
         return self.top(len(self.rows)) - BLOCK_GAP + FOOTER
-
-
-class Sheet:
-    """A matplotlib figure that is addressed in pixels from the top left corner."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self.width, self.height = width, height
-        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-
-    def image(self, x: int, y: int, image: np.ndarray) -> None:
-        self.figure.figimage(image, x, self.height - y - image.shape[0])
-
-    def text(self, x: float, y: float, text: str, size: float = 10, **style: object) -> None:
-        options = {"color": INK, "va": "top", "ha": "left", "fontsize": size, **style}
-        self.figure.text(x / self.width, 1 - y / self.height, text, **options)  # type: ignore[arg-type]
-
-    def axes(self, x: int, y: int, width: int, height: int) -> Axes:
-        place = (
-            x / self.width,
-            1 - (y + height) / self.height,
-            width / self.width,
-            height / self.height,
-        )
-        return self.figure.add_axes(place)
-
-    def rule(self, y: int) -> None:
-        axes = self.axes(MARGIN, y, self.width - 2 * MARGIN, 1)
-        axes.set_axis_off()
-        axes.add_artist(Rectangle((0, 0), 1, 1, color=RULE, linewidth=0, transform=axes.transAxes))
-
-    def save(self, path: Path) -> None:
-        self.figure.savefig(path, dpi=DPI, metadata={"Software": None})
 
 
 def write_contact_sheet(

@@ -1,5 +1,6 @@
 """What a figure shows: clips in rows, a row a phase, all flow on one colour scale."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +32,17 @@ class Block:
 
 
 def flow_scale(blocks: list[Block]) -> float:
-    """The speed that gets the full colour: the 99th percentile over all rows, in pixels a frame.
+    """`full_colour` of all rows."""
+    return full_colour(row.flow for block in blocks for row in block.rows)
+
+
+def full_colour(flows: Iterable[np.ndarray]) -> float:
+    """The speed that gets the full colour: the 99th percentile over flows [..., 2, H, W].
 
     Rounded up to two digits, since people read it in the legend.
     """
-    speeds = [np.linalg.norm(row.flow, axis=1).ravel() for block in blocks for row in block.rows]
-    scale = max(float(np.percentile(np.concatenate(speeds), 99)), 1e-3)
+    speeds = np.concatenate([np.linalg.norm(flow, axis=-3).ravel() for flow in flows])
+    scale = max(float(np.percentile(speeds, 99)), 1e-3)
     digit = 10 ** (np.floor(np.log10(scale)) - 1)
     return float(np.ceil(scale / digit) * digit)
 

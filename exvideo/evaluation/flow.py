@@ -1,9 +1,10 @@
 """Optical flow between consecutive frames: RAFT, and OpenCV's DIS as its cross-check."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,9 +15,12 @@ from torchvision.models import optical_flow
 
 from exvideo.config import FlowConfig, shipped
 from exvideo.errors import InputError
+from exvideo.evaluation.flow_names import GROUP, OWN
 from exvideo.evaluation.metrics.along_flow import follow
 from exvideo.evaluation.metrics.motion import vbench_interval
-from exvideo.evaluation.raft import ClipRaft, Encoded
+from exvideo.evaluation.offered import load_offered
+from exvideo.evaluation.pairwise_flow import PairwiseFlow
+from exvideo.evaluation.raft import ClipRaft
 
 MIN_SIDE = 320
 """Smaller frames are enlarged: a RAFT feature is 8 pixels wide, too coarse for a picture of 64."""
@@ -26,18 +30,16 @@ PIXELS_AT_ONCE = {"cpu": 2**17, "cuda": 2**20}
 one of 320x320. A pair of 1024x1024 fills 1.4 GB with its correlations, so that there it is one."""
 
 
-class FlowWeightsError(InputError):
-    """RAFT's weights can't be had; the message says which, where and what to do."""
-
-
 @dataclass(frozen=True)
 class Raft:
-    """A RAFT network (Teed and Deng, 2020) and how often it refines its estimate."""
+    """A RAFT network (Teed and Deng, 2020), or one in its place, and how often it refines."""
 
     network: torch.nn.Module
     iterations: int
     name: str
     """Architecture, weights and iterations, as figures should name the estimator."""
+    over_clip: Callable[[Any], Any] = ClipRaft
+    """How the network goes over a whole clip."""
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """uint8 frames [T, H, W, 3] to float32 flow [T-1, 2, H, W].
@@ -63,7 +65,7 @@ class Raft:
     @torch.inference_mode()
     def _flows(self, frames: np.ndarray, back: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Forward and backward flow (empty without `back`) of a few pairs after the other."""
-        raft = ClipRaft(self.network)
+        raft = self.over_clip(self.network)
         size = frames.shape[1:3]
         for first, second in self._pairs(raft, frames):
             forward = _scaled_back(raft.flow(first, second, self.iterations), *size)
@@ -72,13 +74,13 @@ class Raft:
                 backward = _scaled_back(raft.flow(second, first, self.iterations), *size)
             yield forward, backward
 
-    def _pairs(self, raft: ClipRaft, frames: np.ndarray) -> Iterator[tuple[Encoded, Encoded]]:
+    def _pairs(self, raft: Any, frames: np.ndarray) -> Iterator[tuple[Any, Any]]:
         """Neighbouring frames, encoded once; as many at a time as the device takes well."""
         device = next(self.network.parameters()).device
         height, width = network_size(*frames.shape[1:3])
         budget = PIXELS_AT_ONCE.get(device.type, PIXELS_AT_ONCE["cpu"])
         at_once = max(1, budget // (height * width))
-        last: Encoded | None = None
+        last: Any = None
         for start in range(0, len(frames), at_once):
             part = torch.from_numpy(frames[start : start + at_once]).to(device)
             video = part.permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -86,7 +88,7 @@ class Raft:
                 video = F.interpolate(video, (height, width), mode="bicubic", align_corners=False)
             encoded = raft.encode(video)
             encoded = encoded if last is None else last.followed_by(encoded)
-            if len(encoded.hidden) > 1:
+            if len(encoded) > 1:
                 yield encoded[:-1], encoded[1:]
             last = encoded[-1:]
 
@@ -120,17 +122,22 @@ def network_size(height: int, width: int) -> tuple[int, int]:
 
 
 def load_raft(config: FlowConfig, device: torch.device | str = "cpu") -> Raft:
-    """RAFT as the preset names it.
+    """RAFT, or the network in its place, as the preset names it.
 
     Raises:
-        FlowWeightsError: if the weights are missing, or are not this architecture's.
+        InputError: if the weights are missing, or are not this architecture's.
     """
+    if config.model not in OWN:
+        key = "evaluation.flow.weights"
+        network = load_offered(GROUP, config.model, config.weights, key).to(device)
+        name = f"{config.model}, {Path(config.weights).name}, {config.iterations} iterations"
+        return Raft(network, config.iterations, name, PairwiseFlow)
     network = getattr(optical_flow, config.model)(weights=None)
     state, origin = _weights(config)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise FlowWeightsError(f"{origin} are no weights of {config.model}: {error}") from error
+        raise InputError(f"{origin} are no weights of {config.model}: {error}") from error
     name = f"{config.model}, {origin}, {config.iterations} iterations"
     return Raft(network.eval().to(device), config.iterations, name)
 
@@ -145,14 +152,14 @@ def _weights(config: FlowConfig) -> tuple[dict[str, torch.Tensor], str]:
             # weights_only: what comes from outside is data, not code.
             state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
         except OSError as error:
-            raise FlowWeightsError(
+            raise InputError(
                 f"torchvision's {published} could not be downloaded ({error}): name a file in "
                 "evaluation.flow.weights"
             ) from error
         return state, str(published).rpartition(".")[2]
     path = Path(shipped(config.weights)).expanduser()
     if not path.is_file():
-        raise FlowWeightsError(
+        raise InputError(
             f"evaluation.flow.weights names {config.weights}, which does not exist: give a "
             "safetensors or state dict file, or `torchvision` for the published weights"
         )

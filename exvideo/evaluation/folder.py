@@ -1,4 +1,4 @@
-"""Measure any folder of videos, whoever has made them, and one against another."""
+"""Measure any folder of videos, whoever has made them, and one against others."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
 from exvideo.errors import InputError
+from exvideo.evaluation import metrics
 from exvideo.evaluation.flow import Raft, clip_flow
 from exvideo.evaluation.intervals import differences
+from exvideo.evaluation.networks import NO_NETWORKS, Networks
 from exvideo.evaluation.numbers import DEFINITIONS, Estimate, Metric, clip_values, estimate
 from exvideo.evaluation.protocol import Protocol
 from exvideo.progress import Progress
@@ -36,6 +38,14 @@ class VideoNumbers(_Record):
     width: int
     values: dict[Metric, float | None]
     """None where a metric is undefined."""
+    speed: list[float] = []
+    """Mean flow magnitude a pair of frames, [T-1]; empty in numbers of earlier versions."""
+    shake: list[float] = []
+    """Mean second difference of the flow, [T-3]; the first belongs to the second pair."""
+    contrast: list[float] = []
+    """Standard deviation of each frame's pixels in [0, 1], [T]."""
+    features: list[float] = []
+    """I3D's, 400, for the Fréchet video distance; empty without I3D."""
 
 
 class Unmeasured(_Record):
@@ -54,6 +64,29 @@ class FolderNumbers(_Record):
     videos: list[VideoNumbers]
     unmeasured: list[Unmeasured]
     summary: dict[Metric, Estimate]
+    unavailable: dict[str, str] = {}
+    """Metrics that were not measured, each with the reason."""
+    against: list["Comparison"] = []
+    """With what it was compared."""
+
+    def forms(self) -> list[tuple[int, float, str]]:
+        """The videos' numbers of frames, frames a second and sizes WxH, each once."""
+        return sorted({(it.num_frames, it.fps, f"{it.width}x{it.height}") for it in self.videos})
+
+
+class Comparison(_Record):
+    """What a folder has more than another, over the videos that both have."""
+
+    other: FolderNumbers
+    pairs: int
+    """Videos of equal names, lengths and rates."""
+    left_out: list[str]
+    """Why other videos of equal names don't compare, or that there are none; a sentence each."""
+    differences: dict[Metric, Estimate]
+    """Empty without pairs."""
+    fvd: float | None = None
+    """Fréchet video distance between all videos of both, which need no names in common; None
+    without I3D, for fewer than two videos, and where lengths or rates differ."""
 
 
 def measure_folder(
@@ -65,6 +98,7 @@ def measure_folder(
     num_frames: int,
     period: int | None,
     timeout_s: float,
+    networks: Networks = NO_NETWORKS,
 ) -> FolderNumbers:
     """Measure each file's first `num_frames` frames; what can't be measured is named.
 
@@ -78,7 +112,7 @@ def measure_folder(
     with Decoder(timeout_s) as decoder:
         for done, path in enumerate(files):
             progress.update(done, len(files), "videos measured")
-            found = _measured(path, raft, decoder, num_frames, period)
+            found = _measured(path, raft, decoder, num_frames, period, networks)
             if isinstance(found, VideoNumbers):
                 videos.append(found)
             else:
@@ -90,18 +124,21 @@ def measure_folder(
     summary = {name: estimate(_values(videos, name)) for name in DEFINITIONS}
     return FolderNumbers(
         folder=folder,
-        protocol=Protocol.of(raft),
+        protocol=Protocol.of(raft, networks=networks),
         videos=videos,
         unmeasured=unmeasured,
         summary=summary,
+        unavailable=networks.unavailable(),
     )
 
 
-def compare(one: FolderNumbers, other: FolderNumbers) -> dict[Metric, Estimate]:
+def compare(one: FolderNumbers, other: FolderNumbers) -> Comparison:
     """`one` less `other`, over the videos that have the same name in both.
 
-    Raises `InputError` where the two were measured by other protocols, where no name is the same,
-    or where a pair differs in what makes scores comparable: the number of frames and their rate.
+    A pair that differs in what makes scores comparable, the number of frames and their rate, is
+    left out and named.
+
+    Raises `InputError` where the two were measured by other protocols.
     """
     if differing := one.protocol.differences(other.protocol):
         raise InputError(
@@ -109,22 +146,39 @@ def compare(one: FolderNumbers, other: FolderNumbers) -> dict[Metric, Estimate]:
             "numbers don't compare"
         )
     others = {it.name: it for it in other.videos}
-    pairs = [(it, others[it.name]) for it in one.videos if it.name in others]
-    if not pairs:
-        raise InputError(f"no video in {one.folder} has the name of one in {other.folder}")
-    for left, right in pairs:
-        if (left.num_frames, left.fps) != (right.num_frames, right.fps):
-            raise InputError(
-                f"{left.name} has {left.num_frames} frames at {left.fps:g} a second in "
-                f"{one.folder} and {right.num_frames} at {right.fps:g} in {other.folder}: such "
-                "scores don't compare; --frames measures as many of both"
-            )
+    named = [(it, others[it.name]) for it in one.videos if it.name in others]
+    pairs = [(a, b) for a, b in named if (a.num_frames, a.fps) == (b.num_frames, b.fps)]
+    left_out = [
+        f"{a.name} has {a.num_frames} frames at {a.fps:g} a second in {one.folder} and "
+        f"{b.num_frames} at {b.fps:g} in {other.folder}: such scores don't compare"
+        for a, b in named
+        if (a.num_frames, a.fps) != (b.num_frames, b.fps)
+    ]
+    if not named:
+        left_out = [f"no video in {one.folder} has the name of one in {other.folder}"]
+    return Comparison(
+        other=other,
+        pairs=len(pairs),
+        left_out=left_out,
+        differences=_differences(pairs) if pairs else {},
+        fvd=_video_distance(one, other),
+    )
+
+
+def _video_distance(one: FolderNumbers, other: FolderNumbers) -> float | None:
+    """As `Comparison.fvd` has it."""
+    both = [*one.videos, *other.videos]
+    if len({(it.num_frames, it.fps) for it in both}) > 1 or not all(it.features for it in both):
+        return None
+    a, b = (np.array([it.features for it in folder.videos]) for folder in (one, other))
+    distance = metrics.frechet_distance(a, b)
+    return distance if np.isfinite(distance) else None
+
+
+def _differences(pairs: Sequence[tuple[VideoNumbers, VideoNumbers]]) -> dict[Metric, Estimate]:
+    ones, others = [a for a, _ in pairs], [b for _, b in pairs]
     return {
-        name: estimate(
-            differences(
-                _values([it for it, _ in pairs], name), _values([it for _, it in pairs], name)
-            )
-        )
+        name: estimate(differences(_values(ones, name), _values(others, name)))
         for name in DEFINITIONS
     }
 
@@ -142,38 +196,56 @@ def read_numbers(path: Path) -> FolderNumbers:
         raise InputError(f"{path} has no numbers of a folder of videos: {error}") from error
 
 
+def read_video(path: Path, decoder: Decoder, num_frames: int) -> tuple[np.ndarray, float]:
+    """A file's first frames, uint8 [T, H, W, 3], and their rate. Raises `DecodeError`."""
+    frames, fps = [], 0.0
+    for rate, frame in decoder.stream(whole_clip, path, num_frames):
+        fps = rate
+        if frame is not None:
+            frames.append(frame)
+    return (np.stack(frames) if frames else np.empty((0, 0, 0, 3), np.uint8)), fps
+
+
 def _refuse_namesakes(files: Sequence[Path]) -> None:
     seen: dict[str, Path] = {}
     for path in files:
         first = seen.setdefault(path.stem, path)
         if first is not path:
-            raise InputError(f"{first} and {path} have one name: measure their folders apart")
+            raise InputError(
+                f"{first} and {path} have one name: measure their folders apart, or with --models"
+            )
 
 
 def _measured(
-    path: Path, raft: Raft, decoder: Decoder, num_frames: int, period: int | None
+    path: Path,
+    raft: Raft,
+    decoder: Decoder,
+    num_frames: int,
+    period: int | None,
+    networks: Networks,
 ) -> VideoNumbers | Unmeasured:
-    frames, fps = [], 0.0
     try:
-        for rate, frame in decoder.stream(whole_clip, path, num_frames):
-            fps = rate
-            if frame is not None:
-                frames.append(frame)
+        clip, fps = read_video(path, decoder, num_frames)
     except DecodeError as error:
         return Unmeasured(name=path.name, reason=error.reason)
-    if len(frames) < MIN_FRAMES:
-        reason = f"{len(frames)} frames, {MIN_FRAMES} are needed"
+    if len(clip) < MIN_FRAMES:
+        reason = f"{len(clip)} frames, {MIN_FRAMES} are needed"
         return Unmeasured(name=path.name, reason=reason)
     if not (np.isfinite(fps) and fps > 0):
         return Unmeasured(name=path.name, reason=f"no frame rate: the container says {fps}")
-    clip = np.stack(frames)
+    flow = clip_flow(raft, clip, fps)
+    features = networks.video_features(clip)
     return VideoNumbers(
         name=path.stem,
         num_frames=len(clip),
         fps=round(fps, 3),
         height=clip.shape[1],
         width=clip.shape[2],
-        values=clip_values(clip, clip_flow(raft, clip, fps), None, period),
+        values=clip_values(clip, flow, None, period, networks),
+        speed=metrics.flow_speed(flow.raft).tolist(),
+        shake=metrics.flow_shake(flow.raft).tolist(),
+        contrast=metrics.frame_contrast(clip).tolist(),
+        features=[] if features is None else features.tolist(),
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from exvideo.evaluation import metrics
 from exvideo.evaluation.flow import ClipFlow
 from exvideo.evaluation.intervals import differences, interval
+from exvideo.evaluation.networks import NO_NETWORKS, NetworkMetric, Networks
 from exvideo.evaluation.protocol import Protocol
 from exvideo.evaluation.samples import REAL
 
@@ -32,6 +33,7 @@ Metric = Literal[
     "frozen_tail",
     "repetition",
     "grayness",
+    NetworkMetric,
     "dis_flow_speed",
     "dis_jitter",
     "dis_camera_jitter",
@@ -57,11 +59,23 @@ DEFINITIONS: dict[Metric, str] = {
     "frozen_tail": "share of the clip, at its end, in which nothing happens any more",
     "repetition": "1 if frames a period of the table apart are alike, 0 if no more than others",
     "grayness": "1 - mean chroma",
+    "subject_consistency": "VBench: DINO's cosines to the frame before and the first one",
+    "background_consistency": "VBench: CLIP's cosines to the frame before and the first one",
+    "i2v_subject": "VBench-I2V: DINO's cosines to the given frame and between neighbours",
+    "i2v_background": "VBench-I2V: DreamSim's cosines to the given frame and between neighbours",
+    "imaging_quality": "VBench: mean of MUSIQ's scores of the frames / 100",
+    "motion_smoothness": "VBench: 1 - mean |frame - AMT's guess from its neighbours|",
     "dis_flow_speed": "flow_speed by OpenCV's DIS (medium), as a cross-check",
     "dis_jitter": "jitter by OpenCV's DIS (medium), as a cross-check",
     "dis_camera_jitter": "camera_jitter by OpenCV's DIS (medium), as a cross-check",
     "dis_path_straightness": "path_straightness by OpenCV's DIS (medium), as a cross-check",
 }
+
+DISTANCES = {
+    "motion_distance": "Fréchet distance of tracked motion from the real clips'",
+    "fvd": "Fréchet video distance from the real clips, by I3D",
+}
+"""Of a phase's clips together: none of them has one alone."""
 
 
 class _Record(BaseModel):
@@ -116,7 +130,19 @@ class Numbers(_Record):
     motion_distance: dict[str, float | None]
     """Fréchet distance between each phase's tracked motion and the real clips'; None where either
     has fewer than two segments of 16 frames."""
+    fvd: dict[str, float | None] = {}
+    """Fréchet video distance between each phase's clips and the real ones; empty without I3D."""
     samples: list[SampleNumbers]
+    unavailable: dict[str, str] = {}
+    """Metrics that were not measured, each with the reason."""
+
+    def distances(self, phase: str) -> dict[str, float | None]:
+        """A phase's, by name; None where it has none, as the real clips."""
+        return {name: getattr(self, name).get(phase) for name in self.distance_definitions()}
+
+    def distance_definitions(self) -> dict[str, str]:
+        """Of those that were measured."""
+        return {name: words for name, words in DISTANCES.items() if getattr(self, name)}
 
 
 def measure(
@@ -129,6 +155,7 @@ def measure(
     step: int,
     clip_id: str,
     seed: int,
+    networks: Networks = NO_NETWORKS,
 ) -> SampleNumbers:
     """Measure a clip, uint8 [T, H, W, 3], by its flow and the frame that it starts from."""
     return SampleNumbers(
@@ -136,7 +163,7 @@ def measure(
         step=step,
         clip_id=clip_id,
         seed=seed,
-        values=clip_values(frames, flow, given, period),
+        values=clip_values(frames, flow, given, period, networks),
         speed=metrics.flow_speed(flow.raft).tolist(),
         shake=metrics.flow_shake(flow.raft).tolist(),
         contrast=metrics.frame_contrast(frames).tolist(),
@@ -144,10 +171,14 @@ def measure(
 
 
 def clip_values(
-    frames: np.ndarray, flow: ClipFlow, given: np.ndarray | None, period: int | None
+    frames: np.ndarray,
+    flow: ClipFlow,
+    given: np.ndarray | None,
+    period: int | None,
+    networks: Networks = NO_NETWORKS,
 ) -> dict[Metric, float | None]:
     """Every metric of a clip; None where it is undefined, without `given` and `period` theirs."""
-    values = _motion(flow) | _appearance(frames, flow)
+    values = _motion(flow) | _appearance(frames, flow) | networks.values(frames, given)
     if given is not None:
         values["first_frame_psnr"] = metrics.psnr(frames[0], given)
         values["first_frame_ssim"] = metrics.ssim(frames[0], given)
@@ -193,14 +224,17 @@ def summarise(
     samples: Sequence[SampleNumbers],
     motion: Mapping[str, Sequence[np.ndarray]],
     *,
+    features: Mapping[str, Sequence[np.ndarray]] | None = None,
     protocol: Protocol,
     num_frames: int,
     fps: float,
     period: int,
+    networks: Networks = NO_NETWORKS,
 ) -> Numbers:
     """Each phase's means over its samples, in the order in which the phases come.
 
-    `motion` has each phase's `motion_histograms`, a clip an array.
+    `motion` has each phase's `motion_histograms`, a clip an array, `features` its clips' features
+    by I3D, where there is one.
     """
     phases = list(dict.fromkeys(sample.phase for sample in samples))
     values = {
@@ -222,8 +256,10 @@ def summarise(
             }
             for phase in generated[1:]
         },
-        motion_distance=_motion_distances(motion),
+        motion_distance=_from_the_real(motion),
+        fvd=_from_the_real({name: [np.stack(it)] for name, it in (features or {}).items()}),
         samples=list(samples),
+        unavailable=networks.unavailable(),
     )
 
 
@@ -257,8 +293,9 @@ def _standard_error(values: Sequence[tuple[Hashable, float]]) -> float | None:
     return stdev(means) / len(means) ** 0.5 if len(means) > 1 else None
 
 
-def _motion_distances(motion: Mapping[str, Sequence[np.ndarray]]) -> dict[str, float | None]:
-    rows = {phase: np.concatenate(list(clips)) for phase, clips in motion.items()}
+def _from_the_real(sets: Mapping[str, Sequence[np.ndarray]]) -> dict[str, float | None]:
+    """Each phase's Fréchet distance from the real clips, of arrays of rows."""
+    rows = {phase: np.concatenate(list(clips)) for phase, clips in sets.items()}
     real = rows.pop(REAL.name, np.empty((0, 0)))
     distances = {phase: metrics.frechet_distance(it, real) for phase, it in rows.items()}
     return {phase: it if np.isfinite(it) else None for phase, it in distances.items()}

@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from exvideo.evaluation.flow import Raft
+from exvideo.evaluation.networks import NO_NETWORKS, Networks
 from exvideo.receipt import digest_of
 
 METRICS = 1
@@ -28,6 +29,8 @@ class Protocol(BaseModel):
     torch: str
     device: str
     """A GPU's name, or `cpu`."""
+    networks: dict[str, str] = {}
+    """SHA-256 of the weights of further networks that metrics take."""
     sampling: dict[str, Any] = {}
     """What clips were generated with; empty where others have generated them."""
     first_frames: str = ""
@@ -39,6 +42,7 @@ class Protocol(BaseModel):
         raft: Raft,
         sampling: dict[str, Any] | None = None,
         first_frames: Iterable[np.ndarray] = (),
+        networks: Networks = NO_NETWORKS,
     ) -> Self:
         """The protocol of a measurement with `raft` on its device; frames are uint8 [H,W,3]."""
         device = next(raft.network.parameters()).device
@@ -50,6 +54,7 @@ class Protocol(BaseModel):
             flow_weights=_sha256(state[name].cpu().numpy() for name in sorted(state)),
             torch=torch.__version__,
             device=torch.cuda.get_device_name(device) if on_gpu else device.type,
+            networks=dict(networks.weights),
             sampling=sampling or {},
             first_frames=_sha256(frames) if frames else "",
         )

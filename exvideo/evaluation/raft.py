@@ -27,6 +27,9 @@ class Encoded:
     contexts: list[Tensor]
     """Each recurrent unit's convolution of the context, [N, 3 S, H/8, W/8]."""
 
+    def __len__(self) -> int:
+        return len(self.hidden)
+
     def __getitem__(self, frames: slice) -> "Encoded":
         contexts = [context[frames] for context in self.contexts]
         return Encoded(self.features[frames], self.hidden[frames], contexts)

@@ -1,14 +1,17 @@
-"""The generated clips: every phase of the training, from the same first frames and seeds."""
+"""The generated clips: every phase of a training, or every way to make long clips, from the same
+first frames and seeds."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from exvideo.config import EvaluationConfig
 from exvideo.progress import Progress
+from exvideo.receipt import digest_of
 
 if TYPE_CHECKING:
     from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
@@ -20,12 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Phase:
-    """A moment of the training."""
+    """A moment of the training, or another way to a long clip that is compared with it."""
 
     name: str
     step: int
     extension: Path | None
     """Its trained tensors; None is the extension as it starts."""
+    way: str = "direct"
+    """What its pipeline makes long clips by, of `exvideo.generation.BASELINES`."""
 
 
 REAL = Phase("real", 0, None)
@@ -69,6 +74,27 @@ def samples(
                 yield Sample(phase, first_frame, seed, path)
 
 
+def keyed_samples(
+    folder: Path,
+    phases: Sequence[tuple[Phase, Any]],
+    first_frames: Sequence[FirstFrame],
+    seeds: Sequence[int],
+) -> Iterator[Sample]:
+    """As `samples`, for a folder that outlives its model and settings.
+
+    Each phase comes with what its clips depend on, as JSON takes it. Their files are named by this
+    and by what they start from, so that one is there only where it would be made the same.
+    """
+    for phase, settings in phases:
+        for given in first_frames:
+            image = np.ascontiguousarray(given.image)
+            shown = [image.shape, hashlib.sha256(image.tobytes()).hexdigest()]
+            for seed in seeds:
+                key = digest_of([phase.way, settings, shown, seed])[:12]
+                path = folder / f"{phase.name}-{given.clip_id}-{seed}-{key}.npy"
+                yield Sample(phase, given, seed, path)
+
+
 def generate_missing(
     wanted: Sequence[Sample],
     load_pipeline: Callable[[Phase], "StableVideoDiffusionPipeline"],
@@ -85,29 +111,31 @@ def generate_missing(
     Raises `GenerationError` where a model makes nothing usable, naming the sample.
     """
     # torch and diffusers are not needed to find that nothing is missing.
-    from exvideo.generation import GenerationError, image_to_video
+    from exvideo.generation import BASELINES, GenerationError, is_published
 
     missing = [sample for sample in wanted if not sample.path.exists()]
     done, steps = len(wanted) - len(missing), config.sampling_steps
 
-    def tell(step: int, _total: int = 0) -> None:
-        progress.update(done * steps + step, len(wanted) * steps, "sampling steps")
+    def tell(step: int, of: int) -> None:
+        # Some ways take several samplings a clip.
+        progress.update(done * steps + step * steps // of, len(wanted) * steps, "sampling steps")
 
-    tell(0)
+    tell(0, steps)
     loaded, pipeline = None, None
     for sample in missing:
         if pipeline is None or loaded != sample.phase:
-            progress.doing(f"loading the model as of step {sample.phase.step}")
+            progress.doing(f"loading the model: {sample.phase.name}, step {sample.phase.step}")
             loaded, pipeline = sample.phase, load_pipeline(sample.phase)
         height, width = sample.first_frame.image.shape[:2]
+        sampling = sampling_of(config, sample.seed)
         try:
-            frames = image_to_video(
+            frames = BASELINES[sample.phase.way](
                 pipeline,
                 sample.first_frame.image,
-                num_frames=num_frames,
+                num_frames,
                 height=height,
                 width=width,
-                sampling=sampling_of(config, sample.seed),
+                sampling=replace(sampling, published_weights=is_published(pipeline)),
                 on_step=tell,
             )
         except GenerationError as error:

@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from exvideo.evaluation.figure import Block, cell_size, flow_scale, resized
 from exvideo.evaluation.flow_colours import flow_colours, wheel_image
+from exvideo.evaluation.sheet import INK, MUTED, RULE, font
 from exvideo.video.write import write_mp4
 
 CELL = 192
 MARGIN, GAP, LABEL, HEADER, FOOTER = 20, 12, 116, 56, 64
-INK, MUTED, PAPER = "#1b1f27", "#667085", "#ffffff"
+PAPER = "#ffffff"
 
 MIN_SECONDS = 3.5
 """Shorter clips are repeated: nobody can judge motion that is over at once."""
@@ -54,34 +54,29 @@ def _canvas(blocks: list[Block], scale: float, height: int, width: int) -> Image
     draw = ImageDraw.Draw(canvas)
     for place, block in enumerate(blocks):
         x, _ = _corner(place, 0, height, width)
-        draw.text((x, HEADER - 24), "generated", INK, _font(14, bold=True))
-        draw.text((x + width, HEADER - 24), "flow", INK, _font(14, bold=True))
+        draw.text((x, HEADER - 24), "generated", INK, font(14, bold=True))
+        draw.text((x + width, HEADER - 24), "flow", INK, font(14, bold=True))
         numbers = block.rows[0].numbers
         caption = f"seed {numbers.seed}, clip {numbers.clip_id}"
-        draw.text((x, HEADER - 44), caption, MUTED, _font(12))
+        draw.text((x, HEADER - 44), caption, MUTED, font(12))
     for number, row in enumerate(blocks[0].rows):
         _, y = _corner(0, number, height, width)
-        draw.text((MARGIN, y + 4), row.numbers.phase, INK, _font(20, bold=True))
-        draw.text((MARGIN, y + 32), f"step {row.numbers.step:,}", MUTED, _font(14))
+        draw.text((MARGIN, y + 4), row.numbers.phase, INK, font(20, bold=True))
+        draw.text((MARGIN, y + 32), f"step {row.numbers.step:,}", MUTED, font(14))
     wheel = Image.fromarray(wheel_image(44))
     canvas.paste(wheel, (MARGIN, canvas.height - 54), wheel)
     legend = f"direction of motion; full colour: {scale:g} pixels a frame"
-    draw.text((MARGIN + 56, canvas.height - 40), legend, MUTED, _font(13))
+    draw.text((MARGIN + 56, canvas.height - 40), legend, MUTED, font(13))
     return canvas
 
 
 def _clock(image: Image.Image, frame: int, pairs: int) -> None:
     draw = ImageDraw.Draw(image)
     left, right, y = image.width - MARGIN - 220, image.width - MARGIN, image.height - 22
-    draw.text((left, y - 22), f"frame {frame}", INK, _font(14, bold=True))
-    draw.rectangle((left, y, right, y + 4), "#d9dde3")
+    draw.text((left, y - 22), f"frame {frame}", INK, font(14, bold=True))
+    draw.rectangle((left, y, right, y + 4), RULE)
     draw.rectangle((left, y, left + (right - left) * (frame + 1) // pairs, y + 4), INK)
 
 
 def _corner(place: int, row: int, height: int, width: int) -> tuple[int, int]:
     return MARGIN + LABEL + place * (2 * width + GAP), HEADER + row * (height + GAP)
-
-
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)

@@ -7,7 +7,6 @@ from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion 
 )
 
 from exvideo.config.base_folder import frame_unit
-from exvideo.errors import InputError
 
 
 def size_unit(pipeline: StableVideoDiffusionPipeline) -> int:
@@ -35,9 +34,3 @@ def fitting_size(aspect: float, area: int, unit: int) -> tuple[int, int]:
         return abs(log(width / height / aspect)) + abs(log(height * width / area))
 
     return min(sizes, key=misfit)
-
-
-def check_size(height: int, width: int, unit: int) -> None:
-    """Refuse sizes that the U-Net cannot halve often enough, with `InputError`."""
-    if height % unit or width % unit or height <= 0 or width <= 0:
-        raise InputError(f"height {height} and width {width} must be multiples of {unit}")

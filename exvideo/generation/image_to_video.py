@@ -11,8 +11,9 @@ from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion 
 )
 from PIL import Image, ImageOps
 
+from exvideo.config.base_folder import check_size
 from exvideo.errors import InputError
-from exvideo.generation.frame_size import check_size, fitting_size, native_area, size_unit
+from exvideo.generation.frame_size import fitting_size, native_area, size_unit
 from exvideo.generation.published_weights import mend_contrast
 
 OnStep = Callable[[int, int], None]

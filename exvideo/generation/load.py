@@ -63,6 +63,18 @@ def model_description(folder: Path) -> ModelDescription | None:
         raise InputError(f"{path} describes no post-tuned model: {error}") from error
 
 
+def default_dtype() -> torch.dtype:
+    """Of a loaded model's U-Net and image encoder: float16 on a GPU, float32 on the CPU."""
+    return torch.float16 if best_device().type == "cuda" else torch.float32
+
+
+def load_base(
+    base: BaseModelConfig, dtype: torch.dtype | None = None
+) -> StableVideoDiffusionPipeline:
+    """The pipeline of a base as it is, as `load_model` loads an extended one."""
+    return _ready(load_pipeline(base, dtype=dtype or default_dtype()))
+
+
 def load_model(
     model: str | Path, base: BaseModelConfig | None = None, dtype: torch.dtype | None = None
 ) -> StableVideoDiffusionPipeline:
@@ -72,16 +84,15 @@ def load_model(
         model: the folder of a post-tuned model; an extension's safetensors file, with its `base`;
             or a whole pipeline in diffusers' layout, a folder or a hub repository.
         base: what an extension's file extends.
-        dtype: of the U-Net and the image encoder, by default float16 on a GPU and float32 on the
-            CPU. The VAE stays in float32, where it neither overflows nor flickers.
+        dtype: of the U-Net and the image encoder, by default `default_dtype`. The VAE stays in
+            float32, where it neither overflows nor flickers.
 
     Raises:
         InputError: if there is no model, or an extension's base is not named.
     """
     pipeline: Any
     path = Path(model).expanduser()
-    device = best_device()
-    dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
+    dtype = dtype or default_dtype()
     if described := model_description(path):
         base = base or described.base
         path = path / described.extension
@@ -95,10 +106,14 @@ def load_model(
         raise InputError(f"{path} is no model: it has neither model.json nor model_index.json")
     else:
         pipeline = _whole_pipeline(str(model), dtype)
+    return _ready(pipeline)
+
+
+def _ready(pipeline: Any) -> StableVideoDiffusionPipeline:
     configure_attention(pipeline.unet)
     if pipeline.vae.dtype != torch.float32:
         pipeline.vae.to(torch.float32)
-    return pipeline.to(device)
+    return pipeline.to(best_device())
 
 
 def _whole_pipeline(model: str, dtype: torch.dtype) -> StableVideoDiffusionPipeline:

@@ -10,7 +10,8 @@ from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion 
 from PIL import Image, ImageOps
 from torch.nn import functional as F
 
-from exvideo.generation.frame_size import check_size, size_unit
+from exvideo.config.base_folder import check_size
+from exvideo.generation.frame_size import size_unit
 from exvideo.generation.image_to_video import OnStep, Sampling, as_image, decode, sample_latents
 from exvideo.generation.published_weights import PUBLISHED_SCALE
 

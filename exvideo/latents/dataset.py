@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Dataset
 from upath import UPath
 
+from exvideo.latents.captions import read_caption
 from exvideo.latents.manifest import LatentManifest, Split
 from exvideo.latents.schema import CorruptRowError, LatentRow
 from exvideo.latents.shard_index import ShardIndex, read_index, read_range
@@ -41,18 +42,30 @@ class LatentClips(Dataset[LatentSample]):
 
     def __init__(self, folder: UPath, manifest: LatentManifest, split: Split) -> None:
         self.scaling_factor = manifest.scaling_factor
-        self.shapes = manifest.shapes
         self.clips = [clip for clip in manifest.clips if clip.split == split]
+        self._places = np.array(
+            [place for place, clip in enumerate(manifest.clips) if clip.split == split], np.int32
+        )
+        self._captions = manifest.captions
         self._folder = str(folder)
         self._storage_options = dict(folder.storage_options)
         self._shards = manifest.shards
         self._encoding = manifest.encoding.model_dump()
+        self._shapes = [bucket.shapes for bucket in manifest.buckets for _ in bucket.shards]
         rows = {
             clip_id: (shard, row)
             for shard, described in enumerate(manifest.shards)
             for row, clip_id in enumerate(described.clip_ids)
         }
-        self._rows = [rows[clip.clip_id] for clip in self.clips]
+        places = [rows[clip.clip_id] for clip in self.clips]
+        self._rows = np.array(places, np.int32).reshape(-1, 2)
+        of_shard = np.repeat(
+            np.arange(len(manifest.buckets)), [len(it.shards) for it in manifest.buckets]
+        )
+        of_clip = of_shard[self._rows[:, 0]]
+        buckets = [np.flatnonzero(of_clip == it) for it in range(len(manifest.buckets))]
+        self.buckets = [it for it in buckets if len(it)]
+        """Places of the clips of one shape, int64, for each shape that has any."""
         self._indexes: dict[int, ShardIndex] = {}
 
     def __len__(self) -> int:
@@ -75,9 +88,16 @@ class LatentClips(Dataset[LatentSample]):
             clip_id=clip.clip_id,
         )
 
+    def caption(self, index: int) -> str:
+        """A clip's caption as the clips' manifest had it, empty where it had none."""
+        if self._captions is None:
+            return self.clips[index].caption
+        path = UPath(self._folder, **self._storage_options) / self._captions
+        return read_caption(path, int(self._places[index]))
+
     def row(self, index: int) -> LatentRow:
         """A clip's row as it is stored; raises as reading a sample does."""
-        shard, row = self._rows[index]
+        shard, row = self._rows[index].tolist()
         described = self._shards[shard]
         # Made anew: a file system that a parent process has used does not survive a fork.
         path = UPath(self._folder, **self._storage_options) / described.file
@@ -88,7 +108,7 @@ class LatentClips(Dataset[LatentSample]):
                 raise CorruptRowError(
                     f"clip {described.clip_ids[row]} is not what was written: its checksum differs"
                 )
-            return where.row(row, content, self.shapes)
+            return where.row(row, content, self._shapes[shard])
         except CorruptRowError as error:
             raise CorruptRowError(f"{path}, row {row}: {error}") from error
         except OSError as error:
@@ -106,15 +126,22 @@ class LatentClips(Dataset[LatentSample]):
             except CorruptRowError as error:
                 raise CorruptRowError(f"not the shard that the manifest lists: {error}") from error
             if index.described["encoding"] != self._encoding:
-                raise CorruptRowError(
-                    f"the shard was encoded with {index.described['encoding']}, the manifest lists "
-                    f"{self._encoding}"
-                )
+                raise CorruptRowError(_mixed(index.described["encoding"], self._encoding))
             for held, listed in zip(index.clip_ids, described.clip_ids, strict=True):
                 if held != listed:
                     raise CorruptRowError(f"the shard holds clip {held}, not {listed}")
             self._indexes[shard] = index
         return self._indexes[shard]
+
+
+def _mixed(held: dict[str, Any], listed: dict[str, Any]) -> str:
+    """What two encodings differ in."""
+    differ = [
+        f"{name} {held.get(name)}, and not {listed.get(name)}"
+        for name in listed | held
+        if held.get(name) != listed.get(name)
+    ]
+    return f"the shard was encoded with {'; '.join(differ)} as the manifest lists"
 
 
 def _float32(stored: np.ndarray) -> torch.Tensor:

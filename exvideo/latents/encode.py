@@ -1,8 +1,8 @@
 """From a clip's frames to its latent row: VAE means, CLIP embedding, noised first frames."""
 
 import hashlib
-import json
 import logging
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,41 +15,17 @@ from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from exvideo.config import BaseModelConfig
 from exvideo.latents.manifest import Encoding
-from exvideo.latents.schema import DTYPE, LatentRow, TensorShapes
+from exvideo.latents.schema import DTYPE, LatentRow, NotFiniteError, TensorShapes, lossless
 from exvideo.models import load_image_encoder, load_vae
-from exvideo.models.base import folder
-from exvideo.receipt import digest_of
 
 NOISE_AUG_MEAN, NOISE_AUG_STD = -3.0, 0.5
 """ln(strength) ~ N(mean, std^2): SVD's noise on the conditioning frame."""
-
-PREPROCESSING = 1
-"""Raised by hand where frames become the encoders' input in another way."""
-
-CONFIGURATIONS = (
-    "vae/config.json",
-    "image_encoder/config.json",
-    "feature_extractor/preprocessor_config.json",
-)
 
 CLIP_SIZE = 224
 """The side that diffusers' pipeline resizes to, whatever the image encoder."""
 
 
 _log = logging.getLogger(__name__)
-
-
-class NotFiniteError(ValueError):
-    """A tensor came out with values that are not finite, or that float16 cannot hold."""
-
-
-def preprocessing_id(base: BaseModelConfig) -> str:
-    """What stands between a clip's frames and its row besides the encoders' weights."""
-    where = folder(base)
-    configurations = [json.loads((where / it).read_text()) for it in CONFIGURATIONS]
-    # Which version of a library wrote them, and where, is of no consequence.
-    plain = [{k: v for k, v in it.items() if not k.startswith("_")} for it in configurations]
-    return digest_of([PREPROCESSING, plain])[:16]
 
 
 @dataclass(frozen=True)
@@ -63,6 +39,8 @@ class PreparedClip:
     """[K,3,H,W], each times its strength."""
     frames: torch.Tensor
     """uint8 [T,H,W,3]"""
+    first_frame: bytes
+    """`frames[0]` as a picture."""
     copied: torch.cuda.Event | None = None
     """On CUDA: when they have arrived."""
 
@@ -73,18 +51,34 @@ class EncodedClip:
 
     clip_id: str
     noise_aug_strengths: torch.Tensor
+    first_frame: bytes
     image_embeds: torch.Tensor
     cond_latents: torch.Tensor
     latents: torch.Tensor
+    log_variances: torch.Tensor | None
+    began: Any
+    """When the device took it up: a `float` in seconds, or an event of its stream."""
+    ended: Any
+
+    def seconds(self) -> float:
+        """What the device took for it; waits for the device."""
+        if isinstance(self.began, float):
+            return float(self.ended - self.began)
+        self.ended.synchronize()
+        return float(self.began.elapsed_time(self.ended)) / 1e3
 
     def row(self) -> LatentRow:
         """The row as it is stored; waits for the device. Raises `NotFiniteError`."""
         return LatentRow(
             clip_id=self.clip_id,
             noise_aug_strengths=self.noise_aug_strengths.numpy(),
+            first_frame=self.first_frame,
             image_embeds=_stored("image_embeds", self.image_embeds),
             cond_latents=_stored("cond_latents", self.cond_latents),
             latents=_stored("latents", self.latents),
+            log_variances=None
+            if self.log_variances is None
+            else _stored("log_variances", self.log_variances),
         )
 
 
@@ -96,6 +90,7 @@ class ClipEncoder:
         self.frames_per_batch = encoding.frames_per_batch
         """Halved where the device's memory does not suffice."""
         self.noise_augmentations = encoding.noise_augmentations
+        self.log_variance = encoding.log_variance
         vae: Any = load_vae(base, getattr(torch, encoding.dtype))
         self.vae = vae.to(device).eval()
         # One frame a clip: precision costs nothing here.
@@ -116,6 +111,7 @@ class ClipEncoder:
             latents=(num_frames, *latent),
             image_embeds=(self.image_encoder.config.projection_dim,),
             cond_latents=(self.noise_augmentations, *latent),
+            log_variances=(num_frames, *latent) if self.log_variance else None,
         )
 
     def prepare(self, clip_id: str, frames: np.ndarray) -> PreparedClip:
@@ -125,7 +121,8 @@ class ClipEncoder:
         """
         strengths, noise = draw_noise(clip_id, self.noise_augmentations, (3, *frames.shape[1:3]))
         noise *= strengths[:, None, None, None]
-        clip = PreparedClip(clip_id, strengths, noise, torch.from_numpy(frames))
+        picture = lossless(frames[0])
+        clip = PreparedClip(clip_id, strengths, noise, torch.from_numpy(frames), picture)
         if self._copies is None:
             return clip
         # From pageable memory, or on the encoder's stream, one would wait for the other.
@@ -145,14 +142,29 @@ class ClipEncoder:
             encoding.wait_event(clip.copied)
             clip.frames.record_stream(encoding)
             clip.noise.record_stream(encoding)
+        began = self._now()
         pixels = to_pixels(clip.frames)
+        cond_latents, _ = self._posteriors(pixels[:1] + clip.noise)
+        latents, log_variances = self._posteriors(pixels)
+        embeds = image_embeds(pixels[:1], self.image_encoder, self.processor)[0]
         return EncodedClip(
             clip_id=clip.clip_id,
             noise_aug_strengths=clip.noise_aug_strengths,
-            image_embeds=image_embeds(pixels[:1], self.image_encoder, self.processor)[0],
-            cond_latents=self._means(pixels[:1] + clip.noise),
-            latents=self._means(pixels),
+            first_frame=clip.first_frame,
+            image_embeds=embeds,
+            cond_latents=cond_latents,
+            latents=latents,
+            log_variances=log_variances if self.log_variance else None,
+            began=began,
+            ended=self._now(),
         )
+
+    def _now(self) -> float | torch.cuda.Event:
+        if self.device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self.device))
+        return event
 
     def encode(self, clip_id: str, frames: np.ndarray) -> LatentRow:
         """The row of a clip, frames uint8 [T,H,W,3].
@@ -163,21 +175,22 @@ class ClipEncoder:
         """
         return self.forward(self.prepare(clip_id, frames)).row()
 
-    def _means(self, pixels: torch.Tensor) -> torch.Tensor:
-        means: list[torch.Tensor] = []
+    def _posteriors(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Means and log-variances, [2,T,C,h,w]."""
+        encoded: list[torch.Tensor] = []
         done = 0
         while done < len(pixels):
             batch = pixels[done : done + self.frames_per_batch]
-            encoded = self._means_if_they_fit(batch)
-            if encoded is not None:
-                means.append(encoded)
+            moments = self._posteriors_if_they_fit(batch)
+            if moments is not None:
+                encoded.append(moments)
                 done += len(batch)
-        return torch.cat(means)
+        return torch.cat(encoded, dim=1)
 
-    def _means_if_they_fit(self, batch: torch.Tensor) -> torch.Tensor | None:
-        """The batch's means, or None and fewer frames a batch from now on."""
+    def _posteriors_if_they_fit(self, batch: torch.Tensor) -> torch.Tensor | None:
+        """The batch's posteriors, or None and fewer frames a batch from now on."""
         try:
-            return posterior_means(batch, self.vae)
+            return posteriors(batch, self.vae)
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
@@ -193,13 +206,20 @@ def to_pixels(frames: torch.Tensor) -> torch.Tensor:
     return frames.permute(0, 3, 1, 2).float() / 255 * 2 - 1
 
 
-def posterior_means(pixels: torch.Tensor, vae: Any) -> torch.Tensor:
-    """Raw posterior means [T,C,h,w] of pixels [T,3,H,W] in [-1, 1], by diffusers' `vae`.
+def posteriors(pixels: torch.Tensor, vae: Any) -> torch.Tensor:
+    """Raw posterior means and log-variances [2,T,C,h,w] of pixels [T,3,H,W] in [-1, 1], by
+    diffusers' `vae`.
 
     Not times the scaling factor: that is what conditions the U-Net, and the factor is a property
     of the model and not of the data.
     """
-    return vae.encode(pixels.to(vae.dtype)).latent_dist.mean
+    posterior = vae.encode(pixels.to(vae.dtype)).latent_dist
+    return torch.stack((posterior.mean, posterior.logvar))
+
+
+def posterior_means(pixels: torch.Tensor, vae: Any) -> torch.Tensor:
+    """The first of `posteriors`, [T,C,h,w]."""
+    return posteriors(pixels, vae)[0]
 
 
 def image_embeds(

@@ -1,14 +1,18 @@
 """What a folder of latent shards holds: sidecars, one a shard, and the manifest over them all."""
 
+import ctypes
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import fields, replace
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic.dataclasses import dataclass
 from upath import UPath
 
 from exvideo.clips.manifest import Clip
 from exvideo.errors import InputError
+from exvideo.latents.captions import write_captions
 from exvideo.latents.schema import FORMAT, Statistics, TensorShapes
 from exvideo.precision import Computed
 from exvideo.receipt import write_atomically
@@ -34,6 +38,8 @@ class Encoding(_Document):
     frames_per_batch: PositiveInt
     """Recorded because kernels for other batch sizes may round differently."""
     noise_augmentations: PositiveInt
+    log_variance: bool = False
+    """Whether rows hold the posteriors' log-variances, too."""
 
 
 class Missing(_Document):
@@ -74,7 +80,7 @@ class Shard(_Document):
 class Sidecar(_Document):
     """Written after its shard: a shard that has one is complete."""
 
-    format: Literal["exvideo.latents/3"] = FORMAT
+    format: Literal["exvideo.latents/4"] = FORMAT
     encoding: Encoding
     shapes: TensorShapes
     scaling_factor: float
@@ -90,39 +96,66 @@ class Sidecar(_Document):
         return {*self.shard.clip_ids, *(it.clip_id for it in self.missing if it.permanent)}
 
 
-class LatentClip(_Document):
-    """How training is told of a clip, apart from its tensors."""
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class LatentClip:
+    """How training is told of a clip, apart from its tensors.
+
+    With slots, as there are very many: as models they doubled what a manifest takes in memory.
+    """
 
     clip_id: str
     split: Split
     fps: float
     motion_bucket_id: int
+    motion_score: float | None = None
+    caption: str = ""
+    """Empty in a manifest that was read, if `LatentManifest.captions` names a file of them."""
+    licence: str = ""
 
     @classmethod
     def of(cls, clip: Clip) -> Self:
         """What training needs to know of a kept clip."""
-        return cls.model_validate(clip.model_dump(include=set(cls.model_fields)))
+        return cls(**clip.model_dump(include={it.name for it in fields(cls)}))
+
+
+class Bucket(_Document):
+    """The clips of one shape."""
+
+    shapes: TensorShapes
+    clips: int
+    """That are encoded."""
+    missing: int
+    """That are not, by any of the reasons in the manifest's `missing`."""
+    shards: tuple[Shard, ...]
 
 
 class LatentManifest(_Document):
     """All latents of one clips manifest.
 
-    What can change while the pixels stay (split, frame rate, motion bucket) stands here and not
-    in the shards, so that no change of it encodes anything again.
+    What can change while the pixels stay (split, frame rate, motion, caption, licence) counts as
+    it stands here, by the clip's content digest, so that no change of it encodes anything again.
+    A row has it as it was when the row was encoded.
     """
 
-    format: Literal["exvideo.latents/3"] = FORMAT
+    format: Literal["exvideo.latents/4"] = FORMAT
     clips_manifest: str
     """Digest of the clips manifest."""
     encoding: Encoding
-    shapes: TensorShapes
     scaling_factor: float
     statistics: Statistics
     """Of the shards below, rows that are no longer wanted included."""
     clips: tuple[LatentClip, ...]
     """By clip_id."""
+    captions: str | None = None
+    """The file of the clips' captions (`exvideo.latents.captions`), in the order of `clips`."""
     missing: tuple[Missing, ...]
-    shards: tuple[Shard, ...]
+    buckets: tuple[Bucket, ...]
+    """By their shapes."""
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """Of all buckets."""
+        return tuple(shard for bucket in self.buckets for shard in bucket.shards)
 
 
 def manifest_of(
@@ -146,17 +179,37 @@ def manifest_of(
     return LatentManifest(
         clips_manifest=clips_manifest,
         encoding=used[0].encoding,
-        shapes=used[0].shapes,
         scaling_factor=used[0].scaling_factor,
         statistics=statistics,
         clips=tuple(sorted((c for c in clips if c.clip_id in rows), key=lambda c: c.clip_id)),
         missing=tuple(sorted(missing.values(), key=lambda it: it.clip_id)),
-        shards=tuple(it.shard for it in used),
+        buckets=tuple(_buckets(used, wanted & rows, missing.keys())),
     )
 
 
+def _buckets(sidecars: Sequence[Sidecar], encoded: Set[str], missing: Set[str]) -> Iterator[Bucket]:
+    shapes: dict[TensorShapes, list[Sidecar]] = {}
+    for sidecar in sidecars:
+        shapes.setdefault(sidecar.shapes, []).append(sidecar)
+    for shape, held in sorted(shapes.items(), key=lambda it: it[0].latents):
+        lost = {missed.clip_id for it in held for missed in it.missing}
+        yield Bucket(
+            shapes=shape,
+            clips=len({c for it in held for c in it.shard.clip_ids} & encoded),
+            missing=len(lost & missing),
+            shards=tuple(it.shard for it in held),
+        )
+
+
 def write_manifest(folder: UPath, manifest: LatentManifest) -> tuple[str, str]:
-    """Write the manifest under its digest; returns its file name and the digest."""
+    """Write the manifest under its digest, and its clips' captions into a file of their own.
+
+    Returns the manifest's file name and the digest.
+    """
+    if any(clip.caption for clip in manifest.clips):
+        told = write_captions(folder, [clip.caption for clip in manifest.clips])
+        clips = tuple(replace(clip, caption="") for clip in manifest.clips)
+        manifest = manifest.model_copy(update={"clips": clips, "captions": told})
     content = manifest.model_dump_json(indent=1).encode()
     digest = hashlib.sha256(content).hexdigest()
     name = f"manifest-{digest[:12]}.json"
@@ -166,4 +219,13 @@ def write_manifest(folder: UPath, manifest: LatentManifest) -> tuple[str, str]:
 
 def read_manifest(path: UPath) -> LatentManifest:
     """Read a manifest; raises pydantic's `ValidationError` where it is none of this format."""
-    return LatentManifest.model_validate_json(path.read_bytes())
+    manifest = LatentManifest.model_validate_json(path.read_bytes())
+    _give_back_memory()
+    return manifest
+
+
+def _give_back_memory() -> None:
+    # Parsing takes three times what the manifest holds, and glibc keeps that for the process.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -9,22 +9,12 @@ import torch
 from PIL import Image
 
 from exvideo.clips.windows import spread
+from exvideo.latents.decode import decoded
 from exvideo.latents.schema import LatentRow
 
 COLUMNS = 8
 CELL = 160
 """A frame's longer side, px."""
-
-
-def decoded(vae: Any, row: LatentRow, frames: list[int]) -> np.ndarray:
-    """These frames of a row through the VAE's decoder, uint8 [N,H,W,3]."""
-    latents = torch.from_numpy(row.latents[frames]).to(vae.device, vae.dtype)
-    with torch.inference_mode():
-        # The decoder's temporal layers see what stands beside each other here, as in training
-        # they never do: to judge colours and places, each frame goes alone.
-        pixels = torch.cat([vae.decode(it[None], num_frames=1).sample for it in latents])
-    scaled = (pixels.float().clamp(-1, 1) + 1) * 127.5
-    return scaled.round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def beside_source(vae: Any, row: LatentRow, source: np.ndarray) -> tuple[bytes, float]:
@@ -33,7 +23,10 @@ def beside_source(vae: Any, row: LatentRow, source: np.ndarray) -> tuple[bytes, 
     `source` is the clip that the row was made of, uint8 [T,H,W,3].
     """
     frames = sorted(spread(len(source), COLUMNS))
-    above, below = source[frames], decoded(vae, row, frames)
+    # The decoder's temporal layers see what stands beside each other here, as in training they
+    # never do: to judge colours and places, each frame goes alone.
+    above = source[frames]
+    below = decoded(vae, torch.from_numpy(row.latents[frames]), together=1)
     error = np.mean((above.astype(np.float64) - below) ** 2)
     psnr = float(10 * np.log10(255**2 / error)) if error else float("inf")
     sheet = np.concatenate([_strip(above), _strip(below)])

@@ -1,5 +1,6 @@
 """Which clips make up which shard: a pure function of the clips and of what is finished."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,13 @@ from exvideo.clips.manifest import Clip
 from exvideo.latents.manifest import Encoding, Sidecar
 from exvideo.latents.schema import FORMAT
 from exvideo.receipt import digest_of
+
+EVENLY = 160
+"""Shards that few clips are shared out into, too: of twenty for each of eight workers, the one
+that ends last ends soon after the others."""
+
+FEWEST = 8
+"""Clips of a shard for whose sake none is made smaller."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +31,23 @@ def plan_shards(
 ) -> list[ShardPlan]:
     """Shards of the clips that no finished shard accounts for, sorted by clip_id.
 
-    Only the last shard is not full, so what an interrupted run has left undone is cut into the
+    A shard's clips are of one shape; the largest come first, as they take longest. Only a shape's
+    last shard is not full, so what an interrupted run has left undone is cut into the
     very shards that it would have written.
     """
+    clips = list(clips)
+    # Of all clips, not of those that are left, for the same reason.
+    clips_per_shard = min(clips_per_shard, max(FEWEST, math.ceil(len(clips) / EVENLY)))
     done = {clip_id for it in finished for clip_id in it.accounted_for()}
-    left = sorted((it for it in clips if it.clip_id not in done), key=lambda it: it.clip_id)
-    shards = [left[i : i + clips_per_shard] for i in range(0, len(left), clips_per_shard)]
-    return [ShardPlan(_name(shard, encoding), tuple(shard)) for shard in shards]
+    shapes: dict[tuple[int, int, int], list[Clip]] = {}
+    for clip in sorted((it for it in clips if it.clip_id not in done), key=lambda it: it.clip_id):
+        shapes.setdefault(clip.shape, []).append(clip)
+    plans = []
+    for shape in sorted(shapes, key=lambda it: (math.prod(it), it), reverse=True):
+        for start in range(0, len(shapes[shape]), clips_per_shard):
+            shard = shapes[shape][start : start + clips_per_shard]
+            plans.append(ShardPlan(_name(shard, encoding), tuple(shard)))
+    return plans
 
 
 def _name(clips: Sequence[Clip], encoding: Encoding) -> str:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from upath import UPath
 
 from exvideo.atomic_file import atomic_file, is_local
+from exvideo.clips.manifest import Clip
 from exvideo.latents.manifest import PARQUET_MAGIC, Encoding, Shard, Sidecar
 from exvideo.latents.schema import LatentRow, Statistics, to_table
 from exvideo.latents.shard_index import row_range
@@ -48,10 +49,11 @@ class ShardWriter:
             write_page_checksum=True,
         )
 
-    def write(self, row: LatentRow) -> None:
+    def write(self, row: LatentRow, clip: Clip) -> None:
         # A row group a row, so that reading a clip touches nothing of the others.
         statistics = row.statistics()
-        self._parquet.write_table(to_table(row, statistics, self._schema), row_group_size=1)
+        table = to_table(row, clip, statistics, self._schema)
+        self._parquet.write_table(table, row_group_size=1)
         self._clip_ids.append(row.clip_id)
         self._statistics.append(statistics)
 

@@ -18,7 +18,7 @@ from upath import UPath
 from exvideo.atomic_file import is_local
 from exvideo.latents.schema import DTYPE, CorruptRowError, LatentRow, TensorShapes
 
-TENSORS = ("image_embeds", "cond_latents", "latents")
+TENSORS = ("image_embeds", "cond_latents", "latents", "log_variances")
 STRENGTHS = "noise_aug_strengths.list.element"
 
 
@@ -33,6 +33,8 @@ class ShardIndex:
     """int64 [rows]: where a row's bytes begin in the file."""
     ends: dict[str, np.ndarray]
     """int64 [rows] for each column of numbers: where its values end, counted from `starts`."""
+    pictures: np.ndarray
+    """int64 [rows, 2]: where the first frame's column begins and ends, counted from `starts`."""
 
     def row(self, number: int, content: np.ndarray, shapes: TensorShapes) -> LatentRow:
         """Row `number`, cut out of its bytes `content`, uint8."""
@@ -41,10 +43,16 @@ class ShardIndex:
             end = self.ends[name][number]
             return content[end - math.prod(shape) * kind.itemsize : end].view(kind).reshape(shape)
 
-        tensors = {name: column(name, DTYPE, getattr(shapes, name)) for name in TENSORS}
+        wanted = {name: getattr(shapes, name) for name in TENSORS}
+        tensors = {name: column(name, DTYPE, shape) for name, shape in wanted.items() if shape}
         strengths = column(STRENGTHS, np.dtype("<f4"), shapes.cond_latents[:1])
         # Aligned, as a few bytes more or less in a page's header leave it or not.
-        return LatentRow(self.clip_ids[number], noise_aug_strengths=strengths.copy(), **tensors)
+        return LatentRow(
+            self.clip_ids[number],
+            noise_aug_strengths=strengths.copy(),
+            first_frame=_picture(content[slice(*self.pictures[number])].tobytes()),
+            **tensors,
+        )
 
 
 def read_index(footer: np.ndarray) -> ShardIndex:
@@ -69,13 +77,31 @@ def read_index(footer: np.ndarray) -> ShardIndex:
             name: np.array([_end(row[names.index(name)]) for row in chunks], np.int64)
             - bounds[:, 0]
             for name in (*TENSORS, STRENGTHS)
+            if name in names
         },
+        pictures=np.array(
+            [_bounds(row[names.index("first_frame")]) for row in chunks], np.int64
+        ).reshape(-1, 2)
+        - bounds[:, :1],
     )
 
 
 def row_range(group: pq.RowGroupMetaData) -> tuple[int, int]:
     """The first byte of a row group and the one after its last."""
     return group.column(0).data_page_offset, _end(group.column(group.num_columns - 1))
+
+
+def _bounds(chunk: pq.ColumnChunkMetaData) -> tuple[int, int]:
+    return chunk.data_page_offset, _end(chunk)
+
+
+def _picture(column: bytes) -> bytes:
+    """The WebP file that a column's bytes end with: behind its mark it says how long it is."""
+    start = column.find(b"RIFF")
+    length = 8 + int.from_bytes(column[start + 4 : start + 8], "little")
+    if start < 0 or start + length != len(column):
+        raise CorruptRowError("its first frame is no WebP picture")
+    return column[start:]
 
 
 def _end(chunk: pq.ColumnChunkMetaData) -> int:

@@ -1,12 +1,10 @@
 """Models: base models, their extension to longer clips, and its checkpoints."""
 
+from exvideo.config.base_weights import ENCODERS, BaseModelError, base_id
 from exvideo.models import animatediff, cogvideox, modelscope, svd  # noqa: F401 - they register
 from exvideo.models.activation_checkpointing import checkpoint_activations
 from exvideo.models.attention import configure_attention
 from exvideo.models.base import (
-    ENCODERS,
-    BaseModelError,
-    base_id,
     load_image_encoder,
     load_pipeline,
     load_unet,

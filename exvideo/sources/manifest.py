@@ -12,7 +12,7 @@ from exvideo.manifest import Manifest, read_manifest, write_manifest
 class SourceVideo(BaseModel):
     """A video file, whole or one piece of a longer video."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     video_id: str
     """One source video; its pieces share it."""
@@ -25,6 +25,8 @@ class SourceVideo(BaseModel):
     source: str
     licence_claimed: str
     """What the publisher says, not what we vouch for."""
+    caption: str = ""
+    """What it shows, in words; empty where nobody said it."""
     held_out: bool | None = None
     """Whether the video's clips are kept from training; None leaves it to chance."""
 
@@ -38,6 +40,7 @@ SCHEMA = pa.schema(
         pa.field("size_bytes", pa.int64(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("licence_claimed", pa.string(), nullable=False),
+        pa.field("caption", pa.string(), nullable=False),
         pa.field("held_out", pa.bool_()),
     ]
 )

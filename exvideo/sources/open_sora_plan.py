@@ -19,6 +19,7 @@ from exvideo.config import OpenSoraPlanSource
 from exvideo.errors import InputError
 from exvideo.progress import Progress
 from exvideo.receipt import write_atomically
+from exvideo.sources.annotations import captions, key_of
 from exvideo.sources.hub_parts import Hub, HubParts
 from exvideo.sources.manifest import SourceVideo
 from exvideo.sources.resumable_gzip import GzipState, ResumableGzip
@@ -83,6 +84,31 @@ def collect_open_sora_plan(
         for name, reason in record.refused.items():
             progress.say(f"{archive}: {name!r} is left out: {reason}")
         videos += record.videos
+    for name in source.annotations:
+        videos = _captioned(videos, name, hub, scratch, progress)
+    return videos
+
+
+def _captioned(
+    videos: list[SourceVideo], name: str, hub: Hub, scratch: Path, progress: Progress
+) -> list[SourceVideo]:
+    """With the captions of an annotation file, where they have none yet."""
+    progress.doing(f"reading {name}")
+    (part,) = hub.archive_parts(name)
+    file = hub.fetch(part, scratch)  # and stays there, as another run reads it again
+    lacking = {key_of(video.path): place for place, video in enumerate(videos) if not video.caption}
+    videos, empty = list(videos), 0
+    for key, caption in captions(file):
+        place = lacking.get(key)
+        if place is None:
+            continue
+        empty += not caption
+        videos[place] = videos[place].model_copy(update={"caption": caption})
+    without = sum(not video.caption for video in videos)
+    progress.say(
+        f"{name}: {len(lacking) - without} of {len(lacking)} pieces get their caption; of the "
+        f"others, {empty} are listed with an empty one"
+    )
     return videos
 
 

@@ -1,6 +1,8 @@
 """What a post-tuning takes, found with tensors that have a shape but no memory."""
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from exvideo.models import checkpoint_activations, trainable_parameters
 from exvideo.training.ema import POWER_WIDTHS
 from exvideo.training.kept_regions import kept_regions
 from exvideo.training.without_memory import LiveBytes, inputs_without_memory, unet_without_memory
+
+Latents = tuple[int, int, int]
+"""Frames, height and width of a clip's."""
 
 FLOAT32, BFLOAT16 = 4, 2
 """Bytes."""
@@ -62,7 +67,9 @@ def step_budget(preset: Preset) -> Budget:
             "name a local folder"
         )
     levels = len(json.loads((base / VAE_CONFIG).read_text())["block_out_channels"])
-    shape = (clips.num_frames, clips.height >> (levels - 1), clips.width >> (levels - 1))
+    sizes = [(it.num_frames, it.height, it.width) for it in clips.shapes]
+    frames, height, width = max(sizes, key=math.prod)
+    shape = (frames, height >> (levels - 1), width >> (levels - 1))
     unet = unet_without_memory(base, preset.model, training, clips.num_frames)
     inputs = inputs_without_memory(unet, training, shape)
     keep = kept_regions(unet, inputs, training.activation_gib)
@@ -109,13 +116,13 @@ class StepPlan:
 
 
 def step_plan(
-    base: Path, model: ModelConfig, training: TrainingConfig, latents: tuple[int, int, int]
+    base: Path, model: ModelConfig, training: TrainingConfig, latents: Latents
 ) -> StepPlan:
     """The same on every rank.
 
     Args:
         base: the folder of the base's configurations.
-        latents: frames, height and width of a whole clip's.
+        latents: a whole clip's, whatever the number of ranks that share it.
     """
     unet = unet_without_memory(base, model, training, latents[0])
     inputs = inputs_without_memory(unet, training, latents)
@@ -123,6 +130,18 @@ def step_plan(
     checkpoint_activations(unet, training.activation_checkpointing, keep)
     _, whole = _flops(unet, inputs)
     return StepPlan(keep, whole * training.accumulate)
+
+
+def plan_for_shapes(
+    base: Path, model: ModelConfig, training: TrainingConfig, shapes: Mapping[Latents, int]
+) -> StepPlan:
+    """`step_plan` for a data set of several shapes, each with its clips.
+
+    What is kept is what the largest has room for; FLOPs are a step's on average.
+    """
+    plans = {latents: step_plan(base, model, training, latents) for latents in shapes}
+    flops = sum(plans[latents].flops * clips for latents, clips in shapes.items())
+    return StepPlan(plans[max(shapes, key=math.prod)].keep, flops / sum(shapes.values()))
 
 
 def _flops(unet: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from exvideo.training.checkpoint_files import (
 )
 from exvideo.training.job import TrainingJob, newest_step
 
-JOB, METRICS = "job.json", "metrics.jsonl"
+JOB, METRICS, SPENDING = "job.json", "metrics.jsonl", "spending.json"
 
 AGAIN_S = 60.0
 """After a copy that failed."""
@@ -97,8 +97,9 @@ class CheckpointCopies:
             name = path.relative_to(self._job.folder).as_posix()
             if path.is_file() and not (self._store / name).exists():
                 _put(path, self._store / name)
-        for name in (METRICS, JOB):
-            write_atomically(self._store / name, (self._job.folder / name).read_bytes())
+        for name in (METRICS, SPENDING, JOB):
+            if (self._job.folder / name).exists():
+                write_atomically(self._store / name, (self._job.folder / name).read_bytes())
 
     def _thin_out(self) -> None:
         folders = sorted(it for it in self._store.iterdir() if it.name.startswith("step-"))
@@ -155,8 +156,9 @@ def _fetch_beside(store: UPath, folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(target) as part:
                 copy.fs.get_file(copy.path, str(part))
-    for name in (METRICS, JOB):
-        write_atomically(UPath(folder / name), (store / name).read_bytes())
+    for name in (METRICS, SPENDING, JOB):
+        if (store / name).exists():
+            write_atomically(UPath(folder / name), (store / name).read_bytes())
 
 
 def _put(path: Path, target: UPath) -> None:

@@ -91,7 +91,8 @@ def join_ranks(per_clip: int = 1) -> Iterator[Ranks]:
         rank, count = torch.distributed.get_rank(), torch.distributed.get_world_size()
         yield Ranks(rank, count, device, per_clip)
     finally:
-        torch.distributed.destroy_process_group()
+        # Its own way, which forgets the groups that it keeps beside torch.
+        deepspeed.comm.destroy_process_group()
 
 
 def frame_group(ranks: Ranks) -> Any:
@@ -99,3 +100,13 @@ def frame_group(ranks: Ranks) -> Any:
     firsts = range(0, ranks.count, ranks.per_clip)
     groups = [torch.distributed.new_group(range(it, it + ranks.per_clip)) for it in firsts]
     return groups[ranks.clip_group]
+
+
+def whole_clip(own: torch.Tensor, ranks: Ranks) -> torch.Tensor:
+    """All frames of a clip [B, T, ...] from the ranks that share it; every rank must ask."""
+    if ranks.per_clip == 1:
+        return own
+    shares = [torch.empty_like(own) for _ in range(ranks.count)]
+    torch.distributed.all_gather(shares, own.contiguous())
+    first = ranks.clip_group * ranks.per_clip
+    return torch.cat(shares[first : first + ranks.per_clip], dim=1)

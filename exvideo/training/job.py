@@ -16,6 +16,10 @@ class TrainingJob(BaseModel):
     training: TrainingConfig
     model: ModelConfig
     num_frames: int
+    sampling_steps: int = 25
+    """Of the clips that are drawn at validations."""
+    guidance: tuple[float, float] = (1.0, 3.0)
+    """Of these clips, at the first and the last frame."""
     latents: str
     """The latent manifest's path or URL; the shards lie beside it."""
     data_digest: str
@@ -58,6 +62,14 @@ class TrainingJob(BaseModel):
 
     def snapshot(self, name: str, step: int) -> Path:
         return self.snapshots / f"{name}.step-{step:08d}.safetensors"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of the clips that were drawn at validations."""
+        return self.folder / "samples"
+
+    def sample(self, step: int, clip_id: str, ending: str) -> Path:
+        return self.samples / f"step-{step:08d}-{clip_id}{ending}"
 
     @property
     def description(self) -> Path:

@@ -1,22 +1,24 @@
-"""A job's ranks: started below DeepSpeed's launcher, followed to their end.
+"""A job's ranks: started below DeepSpeed's launcher, here or on nodes, followed to their end."""
 
-The launcher is this module run as a program, so that no heavy import happens twice.
-"""
-
-import base64
-import json
 import os
 import signal
-import socket
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from exvideo.errors import InputError
-from exvideo.supervised import SupervisedProcess, supervised
+from exvideo.supervised import supervised
 from exvideo.training.job import TrainingJob
+from exvideo.training.launcher import (
+    Meeting,
+    free_port,
+    launch_command,
+    launch_environment,
+    loopback,
+)
 from exvideo.training.metrics import Row, read_metrics
+from exvideo.training.nodes import ranks_on_nodes
 from exvideo.training.rank_progress import Standing, read_standing
 
 POLL_S = 0.5
@@ -28,23 +30,45 @@ class TrainingFailed(Exception):  # noqa: N818
     """The ranks ended in an error; the message ends with the last lines of their log."""
 
 
+class StartedRanks(Protocol):
+    """Ranks below one launcher or several."""
+
+    def poll(self) -> int | None:
+        """None while they run, then their exit code."""
+
+
 @contextmanager
-def started_ranks(job: TrainingJob, module: str) -> Iterator[SupervisedProcess]:
-    """The job's ranks, running `module` below DeepSpeed's launcher; none outlives the block."""
-    config = job.training
+def started_ranks(
+    job: TrainingJob, module: str, say: Callable[[str], None]
+) -> Iterator[StartedRanks]:
+    """The job's ranks, running `module` below DeepSpeed's launchers; none outlives the block.
+
+    Args:
+        say: told what a start waits for.
+    """
     job.standing.unlink(missing_ok=True)
-    command = launch_command(module, [str(job.write())], config.ranks)
-    environment = launch_environment(config.ranks)
+    arguments = [str(job.write())]
+    nodes = job.training.nodes
+    if nodes is not None:
+        with ranks_on_nodes(job, nodes, module, arguments, say) as ranks:
+            yield ranks
+        return
+    meeting = Meeting({"localhost": list(range(job.training.ranks))}, "127.0.0.1", free_port())
     with (
         job.log.open("wb") as log,
-        supervised(command, environment, stdout=log, stderr=log) as ranks,
+        supervised(
+            launch_command(module, arguments, meeting),
+            launch_environment(job.training.ranks, os.environ, loopback()),
+            stdout=log,
+            stderr=log,
+        ) as ranks,
     ):
         yield ranks
 
 
 def follow(
     job: TrainingJob,
-    ranks: SupervisedProcess,
+    ranks: StartedRanks,
     heed: Callable[[list[Row]], None],
     tell: Callable[[Standing], None],
     look: Callable[[], None],
@@ -89,51 +113,3 @@ def _reason(job: TrainingJob, code: int) -> Exception:
             return InputError(line.removeprefix(REFUSED))
     tail = "\n".join(lines[-25:])
     return TrainingFailed(f"the ranks ended with code {code}; {job.log} ends with:\n{tail}")
-
-
-def launch_command(module: str, arguments: Sequence[str], ranks: int) -> list[str]:
-    """The command that runs `python -m module arguments` as `ranks` processes on this node.
-
-    That is DeepSpeed's per-node launcher at once: its runner would only import everything once
-    more to start the same.
-    """
-    world = base64.urlsafe_b64encode(json.dumps({"localhost": list(range(ranks))}).encode())
-    meeting = ["--master_addr=127.0.0.1", f"--master_port={free_port()}"]
-    program = ["--module", "--no_local_rank", module, *arguments]
-    launcher = [sys.executable, "-m", "exvideo.training.launch"]
-    return [*launcher, f"--world_info={world.decode()}", *meeting, *program]
-
-
-def launch_environment(ranks: int) -> dict[str, str]:
-    """This process's environment, with the cores shared out between the ranks."""
-    environment = dict(os.environ)
-    threads = max(1, len(os.sched_getaffinity(0)) // ranks)
-    environment.setdefault("OMP_NUM_THREADS", str(threads))
-    # Threads that spin while they wait hold each other up wherever others compute, too: on two
-    # cores under a load of ten a small step took 30 s, and 1.7 s without spinning.
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # equal sums every time
-    if sys.platform.startswith("linux"):
-        # Gloo would otherwise meet on the address that the host's name resolves to.
-        environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    return environment
-
-
-def free_port() -> int:
-    """A port on the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def main() -> None:
-    from exvideo.training.distributed import import_deepspeed
-
-    import_deepspeed()
-    from deepspeed.launcher import launch
-
-    launch.main()
-
-
-if __name__ == "__main__":
-    main()

@@ -23,7 +23,7 @@ def load_clips(job: TrainingJob) -> tuple[LatentClips, LatentClips]:
     """The clips to train on and those held out."""
     path = UPath(job.latents)
     manifest = read_manifest(path)
-    frames = manifest.shapes.latents[0]
+    frames = max(bucket.shapes.latents[0] for bucket in manifest.buckets if bucket.clips)
     if frames != job.num_frames:
         raise InputError(f"{path} has clips of {frames} frames, the job asks for {job.num_frames}")
     clips = LatentClips(path.parent, manifest, "train")

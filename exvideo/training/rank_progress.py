@@ -26,13 +26,16 @@ class Standing(BaseModel):
     """0 where nothing is counted."""
     said: tuple[str, ...] = ()
     """All lines so far that are worth reading."""
+    device: str = ""
+    """Where the first rank computes: `cpu`, or a GPU by its name."""
 
 
 class RankProgress:
     """Listens to a rank; of all ranks the first one writes."""
 
-    def __init__(self, path: Path, writes: bool) -> None:
+    def __init__(self, path: Path, writes: bool, device: str = "") -> None:
         self._path = path
+        self._device = device
         self._writes = writes
         self._next = 0.0
         self._newest = Standing(doing="")
@@ -50,7 +53,7 @@ class RankProgress:
             self._next = time.monotonic() + INTERVAL_S
 
     def _write(self, standing: Standing) -> None:
-        self._newest = standing
+        self._newest = standing = standing.model_copy(update={"device": self._device})
         if self._writes:
             part = self._path.with_name(self._path.name + ".part")
             part.write_text(standing.model_dump_json())

@@ -5,7 +5,7 @@ number of ranks shares the same steps.
 """
 
 import signal
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Protocol
@@ -27,9 +27,22 @@ class Clips(Protocol):
 
     scaling_factor: float
 
+    @property
+    def buckets(self) -> Sequence[np.ndarray]:
+        """Places of the clips of one shape, for each shape."""
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Clip: ...
+
+
+def latent_shapes(clips: Clips) -> dict[tuple[int, int, int], int]:
+    """Frames, height and width of the latents, and how many clips have them."""
+    shapes = {}
+    for bucket in clips.buckets:
+        frames, _, height, width = clips[int(bucket[0])]["latents"].shape
+        shapes[frames, height, width] = len(bucket)
+    return shapes
 
 
 class Samples(Dataset[tuple[Clip, Draw]]):
@@ -43,7 +56,8 @@ class Samples(Dataset[tuple[Clip, Draw]]):
 
     def __getitem__(self, index: int) -> tuple[Clip, Draw]:
         config = self._config
-        clip = self._clips[clip_index(config.seed, index, len(self._clips))]
+        buckets = self._clips.buckets
+        clip = self._clips[sample_clip(config.seed, config.batch_size, index, buckets)]
         if config.recipe == "released":
             clip = released_clip(clip)
         drawn = draw(
@@ -59,7 +73,36 @@ class Samples(Dataset[tuple[Clip, Draw]]):
         return clip, drawn
 
 
-@lru_cache(maxsize=2)
+def sample_clip(
+    seed: int, batch_size: int, sample_index: int, buckets: Sequence[np.ndarray]
+) -> int:
+    """The clip that a training's `sample_index`-th sample shows.
+
+    The samples of a step are of one bucket, each of which goes through its own epochs.
+    """
+    step, place = divmod(sample_index, batch_size)
+    bucket, turn = bucket_of(step, [len(it) for it in buckets])
+    clips = buckets[bucket]
+    return int(clips[clip_index(seed, turn * batch_size + place, len(clips))])
+
+
+def bucket_of(step: int, sizes: Sequence[int]) -> tuple[int, int]:
+    """Which bucket a step takes its clips from, and how many steps before it did.
+
+    Buckets take turns as evenly as their sizes allow (Bresenham's line, for each bucket against
+    all that follow): as many steps as there are clips give each bucket as many as it has clips.
+    """
+    left = sum(sizes)
+    for bucket, size in enumerate(sizes):
+        before = step * size // left
+        if (step + 1) * size // left > before:
+            return bucket, before
+        step -= before
+        left -= size
+    raise ValueError("there is no clip in any bucket")
+
+
+@lru_cache(maxsize=16)
 def epoch_order(num_clips: int, seed: int, epoch: int) -> np.ndarray:
     """The seeded permutation of `range(num_clips)` for one epoch, int64 [num_clips], read-only."""
     # NumPy promises this stream of bits for ever; it makes no such promise for `permutation`.

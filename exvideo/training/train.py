@@ -11,14 +11,15 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 
 from exvideo.config import TrainingConfig
+from exvideo.config.base_weights import folder
 from exvideo.errors import InputError
 from exvideo.latents.dataset import LatentClips
 from exvideo.models import checkpoint_activations
-from exvideo.models.base import folder
 from exvideo.models.compilation import compile_blocks
 from exvideo.models.frame_parallel import GroupRanks, share_frames
+from exvideo.precision import device_name
 from exvideo.progress import Progress
-from exvideo.training.budget import step_plan
+from exvideo.training.budget import plan_for_shapes
 from exvideo.training.checkpoints import CheckpointWriter, newest_checkpoint
 from exvideo.training.distributed import Ranks, frame_group, join_ranks
 from exvideo.training.engine import deepspeed_config, start_engine
@@ -31,8 +32,10 @@ from exvideo.training.objective import LEVELS, Batch, level_of, level_sigmas, v_
 from exvideo.training.partitions import Engine, Slice, compute_with
 from exvideo.training.rank_progress import STEPS, RankProgress
 from exvideo.training.released_recipe import released_loss
-from exvideo.training.samples import training_batches
+from exvideo.training.sample_clips import write_sample_clips
+from exvideo.training.samples import latent_shapes, training_batches
 from exvideo.training.schedule import learning_rate
+from exvideo.training.shared_folder import check_shared
 from exvideo.training.step_figures import StepFigures
 from exvideo.training.stop_requests import Stop, stop_requests
 from exvideo.training.train_state import Position, TrainState
@@ -48,7 +51,9 @@ MAX_SKIPPED_IN_A_ROW = 5
 def run_rank(job: TrainingJob) -> int:
     """One rank's whole life; returns its exit code, `INTERRUPTED` where it was asked to stop."""
     with join_ranks(job.training.frame_ranks) as ranks:
-        progress = RankProgress(job.standing, writes=ranks.first)
+        if job.training.nodes is not None:
+            check_shared(job.folder, ranks)
+        progress = RankProgress(job.standing, ranks.first, device_name(ranks.device))
         progress.doing("loading the base model and extending it")
         clips, held_out = load_clips(job)
         unet = load_extended_unet(job)
@@ -79,8 +84,7 @@ class Trainer:
         self.held_out = held_out
         self.progress = progress
         self._loss = released_loss if self.config.recipe == "released" else v_loss
-        frames, _, height, width = clips[0]["latents"].shape
-        plan = step_plan(folder(job.model.base), job.model, self.config, (frames, height, width))
+        plan = plan_for_shapes(folder(job.model.base), job.model, self.config, latent_shapes(clips))
         checkpoint_activations(unet, self.config.activation_checkpointing, plan.keep)
         if self.config.compile:
             compile_blocks(unet)
@@ -100,6 +104,10 @@ class Trainer:
                 f"for {self.config.steps}: ask for at least as many, or move {job.folder} away to "
                 "train anew"
             )
+        half = (self.config.steps + 1) // 2
+        # One that was stopped and is to be shorter now may have passed it without writing it.
+        lacking = ranks.total(ranks.first and not job.middle.exists())[0]
+        self._middle = max(half, self.position.step) if lacking else half
         self._saved = self.position.step if checkpoint is not None else None
         self.log = MetricsLog(job.metrics, self.position.step, writes=ranks.first)
         self.figures = StepFigures(plan.flops, self.config.batch_size, ranks.device)
@@ -236,6 +244,9 @@ class Trainer:
                 f"weights of {self.job.model.base.path}, or in the held-out clips of "
                 f"{self.job.latents}"
             )
+        if self.config.sample_clips:
+            self.progress.doing("drawing sample clips")
+            write_sample_clips(self.engine, self.job, self.held_out, self.ranks, step, stop)
         others = {name: self.state.averages[name].slices for name in self.job.averages}
         # The weights themselves last, with which the U-Net goes on.
         for name, weights in {**others, "raw": self.state.weights}.items():
@@ -263,7 +274,7 @@ class Trainer:
         A training that goes on beyond its first end has had its middle.
         """
         step, every = self.position.step, self.config.snapshot_every
-        if step == (self.config.steps + 1) // 2:
+        if step == self._middle:
             self._export(self.job.middle)
         if every is not None and self.position.updates and step % every == 0:
             for name in self.state.averages:

@@ -1,6 +1,5 @@
 """The validation loss: held-out clips at fixed noise and fixed noise levels."""
 
-import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -20,6 +19,9 @@ from exvideo.training.objective import (
 )
 from exvideo.training.samples import Clip, Clips
 
+NOISE_SEED = 0
+"""Not the training's seed: losses of trainings that differ in it alone are of the same noise."""
+
 
 class Interrupted(Exception):  # noqa: N818 (no fault: somebody asked)
     """Raised where the ranks agreed to stop."""
@@ -35,7 +37,7 @@ def validation_loss(
 ) -> dict[str, float]:
     """The mean loss, in all and for each noise level; every rank must ask.
 
-    The same weights give the same figures at every step and in every run of the same seed.
+    The same weights give the same figures at every step and in every run, whatever its seed.
 
     Raises `Interrupted` soon after `stop()` holds on any rank.
     """
@@ -73,12 +75,8 @@ def _batches(
     Every rank gets as many, or ZeRO-3's gathering would wait for ever: the last ones may repeat
     a sample, with weight 0.
     """
-    used = _used(clips, config)
-    samples = [
-        (clip * len(clips) // used, level) for clip in range(used) for level in range(LEVELS)
-    ]
     step = config.micro_batch_size * ranks.clip_groups
-    for start in range(0, len(samples), step):
+    for samples, start in _starts(clips, config, step):
         mine = range(start + ranks.clip_group, start + step, ranks.clip_groups)
         chosen = [samples[min(index, len(samples) - 1)] for index in mine]
         loaded = [clips[clip] for clip, _ in chosen]
@@ -93,20 +91,28 @@ def _batches(
         )
 
 
-def _used(clips: Clips, config: TrainingConfig) -> int:
-    return min(len(clips), config.validation_clips)
+def _starts(
+    clips: Clips, config: TrainingConfig, step: int
+) -> Iterator[tuple[list[tuple[int, int]], int]]:
+    """Samples of one shape, as (clip, level), and where among them each `step` of them begins."""
+    used = min(len(clips), config.validation_clips)
+    chosen = [clip * len(clips) // used for clip in range(used)]
+    for bucket in clips.buckets:
+        held = set(bucket.tolist())
+        samples = [(clip, level) for clip in chosen if clip in held for level in range(LEVELS)]
+        for start in range(0, len(samples), step):
+            yield samples, start
 
 
 def _count(clips: Clips, config: TrainingConfig, ranks: Ranks) -> int:
     """Batches a rank."""
-    together = config.micro_batch_size * ranks.clip_groups
-    return math.ceil(_used(clips, config) * LEVELS / together)
+    return sum(1 for _ in _starts(clips, config, config.micro_batch_size * ranks.clip_groups))
 
 
 def _fixed_draw(loaded: Clip, clip: int, level: int, config: TrainingConfig) -> Draw:
     sigma = level_sigmas(config.sigma)[level]
     shape = loaded["latents"].shape
     # Training's indices count up from zero and never come near these.
-    noise = draw(config.seed, 2**63 + clip, shape, 1, config.sigma, 0.0).noise
+    noise = draw(NOISE_SEED, 2**63 + clip, shape, 1, config.sigma, 0.0).noise
     augmentation = clip % len(loaded["noise_aug_strengths"])
     return Draw(sigma, augmentation, drop_condition=False, noise=noise)

@@ -17,6 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from exvideo.video.damage import Damage, damaged_stretches, merged
+from exvideo.video.jpeg import jpeg_complaint
 from exvideo.video.packets import VideoPacket, described, frame_numbers, opened, reordering
 from exvideo.video.rgb import upright_size
 
@@ -65,6 +66,7 @@ class CheckedVideo:
         self._container, self._stream, self._log = container, stream, log
         stream.codec_context.options = DETECTION
         self._witness = _witness(stream)
+        self._pictures_are_plain = stream.codec_context.name == "mjpeg"
         self._packets: list[VideoPacket] = []
         self._decoded: list[int | None] = []
         self._spoilt: dict[int | None, str] = {}
@@ -102,6 +104,11 @@ class CheckedVideo:
             yield from self._decode(packet)
 
     def _decode(self, packet: av.Packet) -> Iterator[av.VideoFrame]:
+        if self._pictures_are_plain and packet.size:
+            said = jpeg_complaint(bytes(packet))
+            # Some cameras write what libjpeg complains of throughout: it says nothing of damage.
+            self._pictures_are_plain = said is None or len(self._packets) > 1
+            self._blame(said if self._pictures_are_plain else None)
         try:
             if self._witness:
                 self._witness.decode(packet)

@@ -8,15 +8,18 @@ import signal
 import tempfile
 import traceback
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from upath import UPath
 
+from exvideo.atomic_file import is_local
 from exvideo.video.local_copy import local_copy
 
 Item = TypeVar("Item")
@@ -26,6 +29,9 @@ START_S = 120.0
 
 MEMORY_BYTES = 8 << 30
 """A damaged header may ask for any amount: beyond this, the process aborts instead of swapping."""
+
+KILLED = "the decoder's process ended by SIGKILL"
+"""Which nobody but the system or a person sends: memory, most often."""
 
 
 class DecodeError(Exception):
@@ -56,17 +62,20 @@ class Decoder:
         self._timeout_s = timeout_s
         self._child: _Child | None = None
         self._stderr = tempfile.NamedTemporaryFile(prefix="decoder-")  # noqa: SIM115
+        self._fetched = ExitStack()
+        self._fetched_from: UPath | None = None
+        self._copy = Path()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child."""
         self._stop()
+        self._fetched.close()
         self._stderr.close()
 
     def stream(
@@ -74,19 +83,32 @@ class Decoder:
     ) -> Generator[Item, None, None]:
         """The items of `function(path, *arguments)`; the function must stand in a module.
 
-        A file that is not local is fetched first. Raises `DecodeError` where the file is gone,
-        its decoding fails, takes too long or aborts its process.
+        A file that is not local is fetched first, and kept until another one is asked for. Raises
+        `DecodeError` where the file is gone, its decoding fails, takes too long or aborts its
+        process.
         """
         try:
-            with local_copy(UPath(path)) as file:
-                yield from self._stream(function, file, arguments)
+            file = self._local(UPath(path))
         except FileNotFoundError:
             raise DecodeError(path, "the file is gone", permanent=False) from None
+        yield from self._stream(function, file, arguments)
+
+    def _local(self, path: UPath) -> Path:
+        """The file, or a copy: many windows of a long video are read one after the other."""
+        if path != self._fetched_from:
+            self._fetched.close()
+            self._fetched_from = None
+            self._copy = self._fetched.enter_context(local_copy(path))
+            if not is_local(path):
+                self._fetched_from = path
+        return self._copy
 
     def _stream(
         self, function: Callable[..., Iterator[Item]], path: Path, arguments: tuple[Any, ...]
     ) -> Generator[Item, None, None]:
-        child = self._child or self._start()
+        if self._child is not None and self._child.connection.poll():
+            self._stop()  # it has nothing to say between two files but that it has ended
+        child = self._child or self._start(path)
         os.truncate(self._stderr.name, 0)
         answered = False
         try:
@@ -106,7 +128,7 @@ class Decoder:
         if kind == "error":
             raise DecodeError(path, f"{_plain(value)} ({said[-1]})" if said else _plain(value))
 
-    def _start(self) -> _Child:
+    def _start(self, path: Path) -> _Child:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self._stderr.name), daemon=True)
@@ -115,14 +137,15 @@ class Decoder:
         theirs.close()
         self._child = _Child(process, ours)
         try:
-            ready = ours.poll(START_S) and ours.recv() == "ready"
-        except EOFError:
-            ready = False
-        if not ready:
-            said = "\n".join(self._said())
-            self._stop()
-            raise RuntimeError(f"the decoding process does not start:\n{said}")
-        return self._child
+            if ours.poll(START_S) and ours.recv() == "ready":
+                return self._child
+        except (EOFError, ConnectionResetError):
+            process.join()
+        said, killed = "\n".join(self._said()), process.exitcode == -signal.SIGKILL
+        self._stop()
+        if killed:
+            raise DecodeError(path, KILLED, permanent=False)
+        raise RuntimeError(f"the decoding process does not start:\n{said}")
 
     def _stop(self) -> None:
         if self._child is not None:
@@ -136,19 +159,42 @@ class Decoder:
             reason = f"no frame within {self._timeout_s:g} s"
             raise DecodeError(path, reason, permanent=False)
         try:
-            return child.connection.recv()
+            kind, value = child.connection.recv()
+            return (
+                ("item", _read_array(child.connection, value)) if kind == "array" else (kind, value)
+            )
         except (EOFError, ConnectionResetError):
             child.process.join()
             code = child.process.exitcode or 0
+            if code == -signal.SIGKILL:
+                raise DecodeError(path, KILLED, permanent=False) from None
             ending = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             said = self._said()
             reason = f"the decoder's process ended by {ending}" + (f" ({said[-1]})" if said else "")
-            # Nobody but the system or a person sends SIGKILL: memory, most often.
-            raise DecodeError(path, reason, permanent=code != -signal.SIGKILL) from None
+            raise DecodeError(path, reason) from None
 
     def _said(self) -> list[str]:
         text = Path(self._stderr.name).read_text(errors="replace")
         return [_plain(line) for line in text.splitlines() if line.strip()]
+
+
+def _write_array(connection: Connection, array: NDArray[Any]) -> None:
+    """As it lies in memory: pickling a frame takes as long as decoding it."""
+    connection.send(("array", (array.shape, array.dtype.str)))
+    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    while content:
+        content = content[os.write(connection.fileno(), content) :]
+
+
+def _read_array(connection: Connection, said: tuple[tuple[int, ...], str]) -> NDArray[Any]:
+    array = np.empty(*said)
+    left = array.reshape(-1).view(np.uint8).data
+    while left:
+        read = os.readv(connection.fileno(), [left])
+        if not read:
+            raise EOFError
+        left = left[read:]
+    return array
 
 
 def _plain(message: str) -> str:
@@ -178,7 +224,10 @@ def _serve(connection: Connection, stderr: str) -> None:
             return
         try:
             for item in function(path, *arguments):
-                connection.send(("item", item))
+                if isinstance(item, np.ndarray):
+                    _write_array(connection, item)
+                else:
+                    connection.send(("item", item))
             answer: tuple[str, Any] = ("end", None)
         except av.FFmpegError as error:
             # Its text would name the file, which may be a temporary copy.

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 BURST_FRAMES, BURST_BYTES = 512, 256 << 20
 """What is decoded at a time, at most; a burst begins by decoding from the last key frame on."""
 
+LONGEST = 10_000
+"""Packets of a file that decord reads: it looks through all of them whenever it opens one."""
+
 INDEXED = {"avi", "matroska", "mov"}
 """Containers with an index of their key frames; in others decord's seeking is off by frames."""
 
@@ -31,14 +34,14 @@ REFUSED = {"hevc"}
 def suits_decord(
     container: InputContainer, stream: VideoStream, packets: Sequence[VideoPacket]
 ) -> bool:
-    """Whether decord finds the right frames in the file.
+    """Whether decord finds the right frames in the file, and soon.
 
     It takes a key frame's place in the order of decoding for its number, which is wrong where
     frames are shown before a key frame that is decoded first (open groups of pictures), and
     counts frames that an edit list hides.
     """
     numbers = frame_numbers(packets)
-    if numbers is None or stream.codec_context.name in REFUSED:
+    if numbers is None or stream.codec_context.name in REFUSED or len(packets) > LONGEST:
         return False
     if INDEXED.isdisjoint(container.format.name.split(",")):
         return False

@@ -1,19 +1,22 @@
 """Read a file's frames by their numbers. Only ever called in a `Decoder`'s process.
 
-decord reads where it finds the right frames, PyAV where it does not; both give the same bytes.
+Those of a short file may be at hand. Else decord reads where it finds the right ones, PyAV where
+it does not; all give the same bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from exvideo.video.at_hand import held
 from exvideo.video.crop import Crop
 from exvideo.video.decord_frames import check_decord_counts, decord_frames, suits_decord
-from exvideo.video.packets import opened, video_packets
+from exvideo.video.packets import VideoPacket, opened, video_packets
 from exvideo.video.pyav_frames import pyav_frames
-from exvideo.video.rgb import Frame
+from exvideo.video.rgb import Frame, rgb
 
 
 def cropped_frames(
@@ -37,9 +40,12 @@ def cropped_frames(
 def _read(path: Path, start: int, count: int, stride: int) -> Iterator[Frame]:
     import decord
 
-    with opened(path) as (container, stream):
-        packets = video_packets(container, stream)
-        suits = suits_decord(container, stream, packets)
+    at_hand = held(path)
+    if at_hand is not None:
+        for number in range(start, start + count * stride, stride):
+            yield rgb(at_hand[number])
+        return
+    packets, suits = _indexed(path)
     done = 0
     if suits:
         try:
@@ -54,8 +60,20 @@ def _read(path: Path, start: int, count: int, stride: int) -> Iterator[Frame]:
 
 def check_readers_agree(path: Path) -> None:
     """Raises `RuntimeError` where decord would read the file and finds other frames in it."""
-    with opened(path) as (container, stream):
-        packets = video_packets(container, stream)
-        suits = suits_decord(container, stream, packets)
+    packets, suits = _indexed(path)
     if suits:
         check_decord_counts(path, len(packets))
+
+
+def _indexed(path: Path) -> tuple[Sequence[VideoPacket], bool]:
+    """The file's packets, and whether decord finds the right frames in it."""
+    now = path.stat()
+    return _index(path, now.st_size, now.st_mtime_ns)
+
+
+# Every window of a long video asks for it, and a clip may lie over two pieces.
+@lru_cache(maxsize=2)
+def _index(path: Path, _size: int, _modified: int) -> tuple[Sequence[VideoPacket], bool]:
+    with opened(path) as (container, stream):
+        packets = video_packets(container, stream)
+        return packets, suits_decord(container, stream, packets)

@@ -1,8 +1,11 @@
 """An FFmpeg frame's pixels as people see them."""
 
+import threading
+from functools import lru_cache
+
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 Frame = NDArray[np.uint8]
@@ -18,13 +21,17 @@ def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
 def rgb(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> Frame:
     """The frame upright, shrunk to `size` (height and width, px) by averaging where it is given."""
     turns = _quarter_turns(frame)
-    if size is None:
-        pixels = frame.to_ndarray(format="rgb24")
-    else:
-        height, width = size[::-1] if turns % 2 else size
-        small = frame.reformat(width, height, "rgb24", interpolation=Interpolation.AREA)
-        pixels = small.to_ndarray()
-    return np.ascontiguousarray(np.rot90(pixels, turns), dtype=np.uint8)
+    height, width = (size[::-1] if turns % 2 else size) if size else (frame.height, frame.width)
+    how = Interpolation.AREA if size else None
+    convert = _reformatter(threading.get_ident(), size).reformat
+    converted = convert(frame, width, height, "rgb24", interpolation=how, threads=1)
+    return np.ascontiguousarray(np.rot90(converted.to_ndarray(), turns), dtype=np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _reformatter(_thread: int, _size: tuple[int, int] | None) -> VideoReformatter:
+    """A frame's own would be set up anew for each frame, with as many threads as processors."""
+    return VideoReformatter()
 
 
 def _quarter_turns(frame: av.VideoFrame) -> int:

@@ -17,12 +17,16 @@ BT709 = 1
 """The colour space's number in H.264; untagged video is guessed from its size."""
 
 
-def write_mp4(path: Path, frames: np.ndarray, fps: float, crf: int = 18) -> None:
+def write_mp4(
+    path: Path, frames: np.ndarray, fps: float, crf: int = 18, comment: str | None = None
+) -> None:
     """Encode `frames`, uint8 [T,H,W,3] with even height and width, as H.264 in yuv420p.
 
     `crf` is x264's constant rate factor: 0 is lossless in yuv420p, 18 looks lossless, 51 is the
     worst. The index stands in front of the frames, so that playing starts before the download
     ends. The file appears under its name when it is complete.
+
+    `comment` goes into the container's metadata.
 
     Raises `ValueError` for frames that the format cannot hold.
     """
@@ -33,6 +37,8 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, crf: int = 18) -> None
         raise ValueError(f"yuv420p needs frames of even height and width, not {frames.shape}")
     part = path.with_name(path.name + ".part")
     with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        if comment is not None:
+            container.metadata["comment"] = comment
         rate = Fraction(fps).limit_denominator(FPS_DENOMINATOR)
         stream = container.add_stream("libx264", rate=rate, options=_options(crf))
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"

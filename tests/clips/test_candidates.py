@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from upath import UPath
 
+from exvideo.clips.candidates import candidates
 from exvideo.clips.curate import chosen
 from exvideo.clips.filters.load import load_filters
 from exvideo.clips.funnel import check_some_kept
 from exvideo.clips.manifest import Clip
 from exvideo.clips.read import read_clip
-from exvideo.clips.score_videos import score_video
+from exvideo.clips.transnet import TransNet
+from exvideo.clips.video_turns import Open
+from exvideo.clips.video_worker import score_windows
 from exvideo.config import ClipsConfig
 from exvideo.errors import InputError
 from exvideo.sources.manifest import SourceVideo
@@ -34,8 +37,10 @@ def cut(
     decoder: Decoder, folder: Path, pieces: list[SourceVideo], settings: ClipsConfig
 ) -> list[Clip]:
     filters = load_filters()
-    clips, _ = score_video(pieces, UPath(folder), settings, filters, decoder)
-    return chosen(clips, settings, filters)
+    with TransNet() as transnet:
+        video = Open(candidates(pieces, UPath(folder), settings, decoder, transnet))
+    video.put(0, *score_windows(video.to_score, UPath(folder), filters, decoder))
+    return chosen(video.clips(), settings, filters)
 
 
 def test_a_clip_runs_over_the_seam_between_two_pieces(decoder: Decoder, tmp_path: Path) -> None:
@@ -55,6 +60,26 @@ def test_a_clip_runs_over_the_seam_between_two_pieces(decoder: Decoder, tmp_path
     errors = [np.abs(read.astype(int) - frames[k : k + 8]).mean() for k in range(17)]
     assert np.argmin(errors) == 8
     assert errors[8] < 5
+
+
+def test_a_clip_gets_the_nearest_aspect_and_the_longest_of_it_that_fits(
+    decoder: Decoder, tmp_path: Path
+) -> None:
+    shapes = [
+        {"num_frames": 4, "height": 32, "width": 32},
+        {"num_frames": 6, "height": 16, "width": 32},
+        {"num_frames": 3, "height": 16, "width": 32},
+    ]
+    settings = config(buckets=shapes)
+    videos = {"long": moving(9), "short": moving(5), "wide": moving(13)[:, :24], "stub": moving(3)}
+    for name, frames in videos.items():
+        videos[name] = cut(decoder, tmp_path, [listed(tmp_path, f"{name}.mp4", frames)], settings)
+    shown = {name: [clip.shape for clip in clips] for name, clips in videos.items()}
+    assert shown["long"] == [(8, 32, 32)]
+    assert shown["short"] == [(4, 32, 32)]
+    assert shown["wide"] == [(6, 16, 32)] * 2
+    (stub,) = videos["stub"]
+    assert stub.reason == "too short: 3 of 4 frames without a cut"
 
 
 def test_no_clip_runs_over_a_missing_piece(decoder: Decoder, tmp_path: Path) -> None:

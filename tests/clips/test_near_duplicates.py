@@ -15,6 +15,7 @@ from exvideo.world import TRAIN_PHOTOGRAPHS, random_spec, render_clip
 
 Frames = NDArray[np.uint8]
 SIDE, COUNT, BITS = 128, 24, 10
+PLAIN = ("moon", "hubble", "moon", "hubble")
 
 
 def video(seed: int, count: int = COUNT) -> Frames:
@@ -79,6 +80,14 @@ def test_the_larger_source_is_kept() -> None:
     small, large = clip("a", video(0), side=90), clip("b", video(0))
     judged = without_near_duplicates([small, large], BITS)
     assert [found.status for found in judged] == ["rejected", "kept"]
+
+
+def test_a_logo_on_two_plain_pictures_does_not_make_them_one() -> None:
+    """The moon's plains and a nebula, on which hardly anything but the logo stands out."""
+    specs = [random_spec(seed, (name,), fps=24, max_layers=0) for seed, name in enumerate(PLAIN)]
+    videos = [render_clip(spec, COUNT, SIDE, SIDE, fps=24).frames for spec in specs]
+    clips = [clip(f"{k}", logo(frames)) for k, frames in enumerate(videos)]
+    assert without_near_duplicates(clips, BITS) == clips
 
 
 def test_different_videos_are_all_kept() -> None:

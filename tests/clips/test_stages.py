@@ -6,15 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
+from upath import UPath
 
 from exvideo.config import Preset, load_preset
 from exvideo.errors import InputError
 from exvideo.progress import Silent
-from exvideo.receipt import Receipt
+from exvideo.receipt import Receipt, read_receipt
+from exvideo.tracking import TrackedRun, artifact_page, tracking_uri
+from exvideo.usage import metered
 from pipelines.clips import STAGE as CLIPS
 from pipelines.curate import main as report
+from pipelines.curation_artifacts import log_curation
 from pipelines.source_videos import STAGE as SOURCE_VIDEOS
-from pipelines.stage import run_stage, stage_folder
+from pipelines.stage import Job, StageInput, run_stage, stage_folder
 from tests.clips.videos import listed, moving
 
 
@@ -145,3 +150,30 @@ def test_a_report_for_another_threshold_decodes_nothing_anew(
     assert "0 of " in capsys.readouterr().out
     assert b'"title": "still: ' in out.read_bytes()
     assert sorted(path.name for path in scores.iterdir()) == before
+
+
+def test_mlflow_shows_the_page_with_the_training_on_the_clips(
+    tmp_path: Path, preset: Preset, finished: Receipt
+) -> None:
+    run = TrackedRun.open_or_resume(preset, "key", "training")
+
+    def shown(clips_digest: str) -> dict[str, Any]:
+        latents = finished.model_copy(update={"inputs": {"clips": clips_digest}})
+        inputs = {"latent_shards": StageInput(UPath(tmp_path), latents)}
+        unused = {"output": UPath(tmp_path), "key": "", "work": "", "scratch": tmp_path}
+        with metered() as meter:
+            job = Job(preset=preset, inputs=inputs, progress=Silent(), meter=meter, **unused)
+            return log_curation(job, run)
+
+    assert shown("of other clips") == {}
+    now = read_receipt(stage_folder(preset, "clips"))
+    assert now is not None
+    assert shown(now.digest) == {
+        "curation report": artifact_page(run.url(preset.tracking.ui_url), "curation/report.html")
+    }
+    client = MlflowClient(tracking_uri(preset))
+    logged = {file.path: file.file_size for file in client.list_artifacts(run.run_id, "curation")}
+    assert set(logged) == {
+        f"curation/{name}"
+        for name in ("report.html", "funnel.png", "histograms.png", "preview.png")
+    }

@@ -62,7 +62,7 @@ def _run(instance: dg.DagsterInstance, **process: object) -> dg.DagsterRun:
 
 def test_a_killed_run_is_failed_and_its_slot_free(instance: dg.DagsterInstance) -> None:
     with pool_holder(instance.root_directory, 600) as (run_id, process):
-        wait_until(lambda: _says(instance, run_id, "held"), 60, "the step holds its slot")
+        wait_until(lambda: _says(instance, run_id, "held"), 200, "the step holds its slot")
         assert end_abandoned_runs(instance) == []
         assert _holders(instance) == {run_id}
         process.kill()
@@ -78,16 +78,16 @@ def test_a_step_that_waits_says_who_holds_the_slot_and_gets_it_when_that_run_is_
     instance: dg.DagsterInstance,
 ) -> None:
     with pool_holder(instance.root_directory, 600) as (first, process):
-        wait_until(lambda: _says(instance, first, "held"), 60, "the first holds the slot")
+        wait_until(lambda: _says(instance, first, "held"), 200, "the first holds the slot")
         with pool_holder(instance.root_directory, 0) as (second, _):
             blocked = "Step blocked by limit"
-            wait_until(lambda: _says(instance, second, blocked), 60, "the second needs it")
+            wait_until(lambda: _says(instance, second, blocked), 200, "the second needs it")
             told = f"hold waits for the pool {POOL}: run {first[:8]} is at hold, as process "
-            wait_until(lambda: _says(instance, second, told), 5, "it says who holds it")
+            wait_until(lambda: _says(instance, second, told), 200, "it says who holds it")
             process.kill()
             process.wait()
             success = dg.DagsterRunStatus.SUCCESS
-            wait_until(lambda: _status(instance, second) == success, 30, "the second goes on")
+            wait_until(lambda: _status(instance, second) == success, 200, "the second goes on")
     assert _status(instance, first) == dg.DagsterRunStatus.FAILURE
 
 

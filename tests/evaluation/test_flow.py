@@ -13,9 +13,9 @@ from scipy.ndimage import gaussian_filter
 from torchvision.models.optical_flow import raft_large, raft_small
 
 from exvideo.config import FlowConfig
+from exvideo.errors import InputError
 from exvideo.evaluation.flow import (
     PIXELS_AT_ONCE,
-    FlowWeightsError,
     Raft,
     consistent,
     dis_flow,
@@ -157,14 +157,14 @@ def test_a_state_dict_file_loads_as_data_only(network: torch.nn.Module, tmp_path
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FlowWeightsError, match=r"nowhere\.safetensors, which does not exist"):
+    with pytest.raises(InputError, match=r"nowhere\.safetensors, which does not exist"):
         load_raft(config(tmp_path / "nowhere.safetensors"))
 
 
 def test_weights_of_the_other_architecture_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "large.safetensors"
     save_file(raft_large(weights=None).state_dict(), path)
-    with pytest.raises(FlowWeightsError, match="are no weights of raft_small"):
+    with pytest.raises(InputError, match="are no weights of raft_small"):
         load_raft(config(path))
 
 

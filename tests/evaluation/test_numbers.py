@@ -78,6 +78,21 @@ def test_motion_is_compared_with_that_of_the_real_clips() -> None:
     samples = [sample("a", 0, 1.0, phase) for phase in ("real", "before", "after")]
     found = numbers(samples, real=[rows[:2], rows[2:]], before=[rows + 1.0], after=[rows[:1]])
     assert found.motion_distance == {"before": pytest.approx(8), "after": None}
+    assert found.distances("before") == {"motion_distance": pytest.approx(8)}, "none by I3D"
+    assert found.distances("real") == {"motion_distance": None}
+
+
+def test_video_features_are_compared_with_those_of_the_real_clips() -> None:
+    """Equal covariances: the squared distance of the means is left, 3 x 4 of three features."""
+    rows = np.random.default_rng(0).normal(size=(4, 3))
+    samples = [sample("a", 0, 1.0, phase) for phase in ("real", "before", "after")]
+    features = {"real": list(rows), "before": list(rows + 2.0), "after": list(rows)}
+    protocol = Protocol(estimator="raft", flow_weights="0", torch="2", device="cpu")
+    found = summarise(
+        samples, {}, features=features, protocol=protocol, num_frames=9, fps=24, period=8
+    )
+    assert found.fvd == {"before": pytest.approx(12), "after": pytest.approx(0, abs=1e-9)}
+    assert numbers(samples).fvd == {}
 
 
 def test_numbers_survive_their_json() -> None:
@@ -94,7 +109,9 @@ def test_a_still_clip_is_measured_without_nan() -> None:
         "dis_camera_jitter", "dis_path_straightness",
         "contrast_drift", "sharpness_drift", "repetition",
         "first_frame_psnr",
-    }, "equal images have no finite PSNR; plain ones no contrast"  # fmt: skip
+        "subject_consistency", "background_consistency", "i2v_subject", "i2v_background",
+            "imaging_quality", "motion_smoothness",
+    }, "equal images have no finite PSNR; plain ones no contrast; no network is here"  # fmt: skip
     assert found.values["warping_error"] == 0
     assert found.values["frozen_tail"] == 1
     assert found.values["dynamic_degree"] == 0

@@ -19,9 +19,11 @@ from exvideo.models.extension_file import ExtensionMetadata
 from exvideo.progress import Silent
 from exvideo.receipt import Receipt
 from exvideo.tracking import TrackedRun
+from exvideo.usage import Meter
 from exvideo.video.write import write_mp4
 from pipelines.evaluation_grid import run, sections
 from pipelines.stage import Job, StageInput
+from tests.evaluation.test_report_page import data
 from tests.models.tiny import TINY_SVD, randomise
 
 SMALL: dict[str, Any] = {
@@ -106,6 +108,7 @@ def job(preset: Preset, tmp_path: Path) -> Job:
         "work",
         tmp_path / "scratch",
         Listening(),
+        Meter(),
     )
 
 
@@ -115,7 +118,7 @@ def _write_extensions(preset: Preset, folder: Path) -> None:
         randomise(unet, seed=step, scale=0.02)
         metadata = ExtensionMetadata(
             base_id=unet.config.base_id, num_frames=10, native_frames=8, scaling_factor=0.18215,
-            sigma={}, step=step, data_digest=None,
+            sigma={}, step=step, data_digest="of the shards",
         )  # fmt: skip
         save_extension(unet, folder / f"{name}.safetensors", metadata)
 
@@ -144,10 +147,19 @@ def test_it_draws_measures_and_logs_every_phase_and_a_rerun_keeps_the_clips(
     assert set(numbers["differences"]) == {"middle", "after"}
 
     _assert_logged(job, preset, numbers)
+    report = data(made["report"])
+    assert dict(report["lineage"])["model"] == "d", "as its receipt says"
+    facts = dict(report["facts"])
+    assert facts["protocol"] == outcome.figures["protocol"]
+    assert (facts["extension"], facts["trained on"]) == (
+        "step 6, digest d",
+        "latents of the shards",
+    )
 
     stamps = {path: path.stat().st_mtime_ns for path in (job.scratch / "clips").iterdir()}
     assert len(stamps) == 8
     assert run(job).digest == outcome.digest
+    assert (job.output / "report.html").read_bytes() == made["report"]
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
 
@@ -165,7 +177,8 @@ def _assert_logged(job: Job, preset: Preset, numbers: dict[str, Any]) -> None:
     }
     files = {file.path for file in client.list_artifacts(run_id, "evaluation")}
     assert files == {
-        f"evaluation/{name}" for name in ("grid.png", "grid.jpg", "grid.mp4", "numbers.json")
+        f"evaluation/{name}"
+        for name in ("grid.png", "grid.jpg", "grid.mp4", "numbers.json", "report.html")
     }
 
 

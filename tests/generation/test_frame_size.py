@@ -1,7 +1,8 @@
 import pytest
 
+from exvideo.config.base_folder import check_size
 from exvideo.errors import InputError
-from exvideo.generation.frame_size import check_size, fitting_size
+from exvideo.generation.frame_size import fitting_size
 
 
 @pytest.mark.parametrize(

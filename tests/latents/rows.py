@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from upath import UPath
 
+from exvideo.clips.manifest import Clip, ClipPiece
 from exvideo.latents.manifest import (
     Encoding,
     LatentClip,
@@ -13,7 +14,7 @@ from exvideo.latents.manifest import (
     Sidecar,
     manifest_of,
 )
-from exvideo.latents.schema import LatentRow, TensorShapes, arrow_schema
+from exvideo.latents.schema import LatentRow, TensorShapes, arrow_schema, lossless
 from exvideo.latents.shard import open_shard, write_sidecar
 
 SHAPES = TensorShapes(latents=(3, 4, 2, 2), image_embeds=(5,), cond_latents=(2, 4, 2, 2))
@@ -26,35 +27,68 @@ ENCODING = Encoding(
 )
 
 
-def row(clip_id: str) -> LatentRow:
+def row(clip_id: str, shapes: TensorShapes = SHAPES) -> LatentRow:
     """Noise that `clip_id` determines."""
     draw = np.random.default_rng(list(clip_id.encode())).standard_normal
     return LatentRow(
         clip_id=clip_id,
         noise_aug_strengths=np.exp(draw(2)).astype("float32"),
-        image_embeds=draw(SHAPES.image_embeds).astype("float16"),
-        cond_latents=draw(SHAPES.cond_latents).astype("float16"),
-        latents=(5 * draw(SHAPES.latents)).astype("float16"),
+        first_frame=lossless(first_frame(clip_id)),
+        image_embeds=draw(shapes.image_embeds).astype("float16"),
+        cond_latents=draw(shapes.cond_latents).astype("float16"),
+        latents=(5 * draw(shapes.latents)).astype("float16"),
+    )
+
+
+def first_frame(clip_id: str) -> np.ndarray:
+    """Noise that `clip_id` determines, uint8 [16,16,3]."""
+    return np.random.default_rng(list(clip_id.encode())).integers(0, 256, (16, 16, 3), np.uint8)
+
+
+def source_clip(clip_id: str) -> Clip:
+    """The clip that a row comes from."""
+    piece = ClipPiece(
+        path=f"{clip_id}.mp4", sha256=f"{clip_id}-digest", start_frame=7, num_frames=3
+    )
+    return Clip(
+        clip_id=clip_id,
+        video_id=clip_id,
+        source="made",
+        status="kept",
+        pieces=[piece],
+        stride=2,
+        fps=29.97,
+        num_frames=3,
+        height=16,
+        width=16,
+        motion_score=0.25,
+        motion_bucket_id=127,
+        caption=f"the clip {clip_id}",
+        licence="CC0",
     )
 
 
 def clip(clip_id: str, split: str = "train") -> LatentClip:
-    return LatentClip(clip_id=clip_id, split=split, fps=29.97, motion_bucket_id=127)
+    return LatentClip.of(source_clip(clip_id).model_copy(update={"split": split}))
 
 
 def write_shard(
-    folder: UPath, name: str, clip_ids: Sequence[str], missing: Sequence[str] = ()
+    folder: UPath,
+    name: str,
+    clip_ids: Sequence[str],
+    missing: Sequence[str] = (),
+    shapes: TensorShapes = SHAPES,
 ) -> Sidecar:
     """A finished shard of `row(clip_id)` for every clip."""
     folder.mkdir(parents=True, exist_ok=True)
     with open_shard(
-        folder, name, arrow_schema(SHAPES, {"encoding": ENCODING.model_dump()})
+        folder, name, arrow_schema(shapes, {"encoding": ENCODING.model_dump()})
     ) as writer:
         for clip_id in clip_ids:
-            writer.write(row(clip_id))
+            writer.write(row(clip_id, shapes), source_clip(clip_id))
     sidecar = Sidecar(
         encoding=ENCODING,
-        shapes=SHAPES,
+        shapes=shapes,
         scaling_factor=0.18215,
         encoded_with={"device": "none"},
         shard=writer.shard,

@@ -25,6 +25,15 @@ def test_plain_pyarrow_reads_a_row(shard):
     np.testing.assert_array_equal(names["latents"], row("a").latents)
 
 
+def test_duckdb_finds_clips_and_their_pictures(shard):
+    names = {"shard": shard}
+    exec(SNIPPETS[2], names)  # noqa: S102 - our own documentation
+    (clip_id, fps, picture), (other, *_) = names["rows"]
+    assert (clip_id, other) == ("a", "b")
+    assert fps == pytest.approx(29.97)
+    assert picture == row("a").first_frame
+
+
 def test_plain_pandas_reads_the_numbers(shard):
     names = {"shard": shard}
     exec(SNIPPETS[1], names)  # noqa: S102 - our own documentation

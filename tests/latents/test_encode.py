@@ -1,5 +1,7 @@
 """Encoding agrees with diffusers' pipeline, which consumes the rows' kind at inference."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,22 @@ def test_latents_are_raw_posterior_means_of_every_frame(row, pipeline):
     with torch.no_grad():
         means = torch.cat([pipeline.vae.encode(frame[None]).latent_dist.mode() for frame in pixels])
     np.testing.assert_allclose(row.latents, means, atol=2e-3, rtol=2e-3)
+
+
+def test_log_variances_are_those_of_the_posteriors_where_they_are_asked_for(row, pipeline):
+    asked = ClipEncoder(TINY_SVD, encoding(log_variance=True), torch.device("cpu"))
+    both = asked.encode("a", FRAMES)
+    pixels = torch.from_numpy(FRAMES).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.no_grad():
+        expected = torch.cat([pipeline.vae.encode(it[None]).latent_dist.logvar for it in pixels])
+    np.testing.assert_allclose(both.log_variances, expected, atol=2e-3, rtol=2e-3)
+    assert both.log_variances.shape == asked.shapes(5, 64, 48).log_variances
+    assert row.log_variances is None
+    np.testing.assert_array_equal(both.latents, row.latents)
+
+
+def test_the_first_frame_is_kept_without_loss(row):
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(row.first_frame))), FRAMES[0])
 
 
 @pytest.mark.parametrize("size", [(64, 48), (304, 424)])

@@ -10,7 +10,8 @@ from exvideo.latents.in_order import InOrderWriter
 from exvideo.latents.manifest import Missing
 from exvideo.latents.schema import arrow_schema
 from exvideo.latents.shard import open_shard
-from tests.latents.rows import SHAPES, row
+from exvideo.latents.speed import Done
+from tests.latents.rows import SHAPES, row, source_clip
 
 LOST = Missing(clip_id="d", reason="the file is gone", permanent=False)
 
@@ -18,8 +19,9 @@ LOST = Missing(clip_id="d", reason="the file is gone", permanent=False)
 def encoded(clip_id: str, **changes: torch.Tensor) -> EncodedClip:
     made = row(clip_id)
     names = ("noise_aug_strengths", "image_embeds", "cond_latents", "latents")
+    tensors = {it: torch.from_numpy(getattr(made, it)) for it in names} | changes
     return EncodedClip(
-        clip_id, **{it: torch.from_numpy(getattr(made, it)) for it in names} | changes
+        clip_id, first_frame=made.first_frame, log_variances=None, began=1.0, ended=1.5, **tensors
     )
 
 
@@ -28,12 +30,12 @@ def write(folder, *clips: tuple[int, EncodedClip | Missing]):
     told = []
     with (
         open_shard(UPath(folder), "shard-0", arrow_schema(SHAPES, {})) as shard,
-        InOrderWriter(shard, "abcd") as writer,
+        InOrderWriter(shard, [source_clip(it) for it in "abcd"]) as writer,
     ):
         for number, clip in clips:
             told += writer.put(number, clip)
         told += writer.rest()
-    return told, writer, shard.shard
+    return [it.clip_id for it in told], writer, shard.shard
 
 
 def test_equal_clips_make_equal_bytes_in_any_order(tmp_path):
@@ -49,10 +51,11 @@ def test_equal_clips_make_equal_bytes_in_any_order(tmp_path):
 def test_a_clip_is_told_when_it_is_written_and_not_before(tmp_path):
     with (
         open_shard(UPath(tmp_path), "shard-0", arrow_schema(SHAPES, {})) as shard,
-        InOrderWriter(shard, "ab") as writer,
+        InOrderWriter(shard, [source_clip(it) for it in "ab"]) as writer,
     ):
         assert writer.put(1, encoded("b")) + writer.rest() == []
-        assert writer.put(0, encoded("a")) + writer.rest() == ["a", "b"]
+        done = writer.put(0, encoded("a")) + writer.rest()
+        assert done == [Done("a", encoding_s=0.5), Done("b", encoding_s=0.5)]
 
 
 def test_what_cannot_be_stored_is_missing_by_its_reason(tmp_path):

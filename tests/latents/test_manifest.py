@@ -1,5 +1,7 @@
 """The manifest adds up what the shards hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from upath import UPath
@@ -7,7 +9,7 @@ from upath import UPath
 from exvideo.errors import InputError
 from exvideo.latents.manifest import manifest_of, read_manifest, write_manifest
 from exvideo.latents.schema import Statistics
-from tests.latents.rows import clip, row, write_shard
+from tests.latents.rows import SHAPES, clip, row, write_shard
 
 
 def test_statistics_of_rows_merge_to_those_of_the_whole():
@@ -28,6 +30,22 @@ def test_every_clip_is_a_row_or_missing(tmp_path):
     assert [it.clip_id for it in made.clips] == ["a", "c"]
     assert [(it.clip_id, it.reason) for it in made.missing] == [("b", "broken")]
     assert made.statistics.rows == 2
+
+
+def test_a_bucket_says_how_many_of_its_clips_are_there_and_how_many_are_not(tmp_path):
+    wide = SHAPES.model_copy(update={"latents": (3, 4, 2, 4)})
+    sidecars = [
+        write_shard(UPath(tmp_path), "shard-0", ["a", "x"], missing=["b"]),
+        write_shard(UPath(tmp_path), "shard-1", ["c", "d"], shapes=wide),
+    ]
+    made = manifest_of([clip(c) for c in "abcd"], sidecars, "digest")
+    assert [(it.shapes, it.clips, it.missing) for it in made.buckets] == [
+        (SHAPES, 1, 1),
+        (wide, 2, 0),
+    ]
+    values = [*row("a").latents.flat, *row("x").latents.flat]
+    values += [v for it in "cd" for v in row(it, wide).latents.flat]
+    assert made.statistics.std == pytest.approx(np.std(values, dtype="float64"))
 
 
 def test_clips_that_are_no_longer_wanted_are_left_out(tmp_path):
@@ -57,5 +75,8 @@ def test_it_reads_back_and_is_named_by_its_digest(tmp_path):
     made = manifest_of([clip("a")], [write_shard(UPath(tmp_path), "shard-0", ["a"])], "digest")
     name, digest = write_manifest(UPath(tmp_path), made)
     assert name == f"manifest-{digest[:12]}.json"
-    assert read_manifest(UPath(tmp_path) / name) == made
+    read = read_manifest(UPath(tmp_path) / name)
+    assert read.captions is not None
+    untold = tuple(replace(it, caption="") for it in made.clips)
+    assert read == made.model_copy(update={"clips": untold, "captions": read.captions})
     assert write_manifest(UPath(tmp_path), made) == (name, digest)

@@ -8,7 +8,7 @@ from exvideo.latents.dataset import LatentClips
 from exvideo.latents.manifest import read_manifest, write_manifest
 from exvideo.latents.schema import arrow_schema
 from exvideo.latents.shard import finished_shards, open_shard
-from tests.latents.rows import ENCODING, SHAPES, manifest, row, write_shard
+from tests.latents.rows import ENCODING, SHAPES, manifest, row, source_clip, write_shard
 
 
 def test_shards_of_a_url_are_written_found_and_read(bucket):
@@ -38,7 +38,7 @@ def test_an_error_while_writing_leaves_nothing(bucket):
         pytest.raises(AttributeError),
         open_shard(bucket / "latents", "shard-0", arrow_schema(SHAPES, {})) as writer,
     ):
-        [writer.write(it) for it in (row("a"), None)]
+        [writer.write(it, source_clip("a")) for it in (row("a"), None)]
     assert list(bucket.iterdir()) == []
 
 

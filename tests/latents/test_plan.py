@@ -1,6 +1,7 @@
 """The plan is a function of the clips and of what is finished."""
 
 import random
+import statistics
 
 from upath import UPath
 
@@ -39,6 +40,31 @@ def test_what_an_interrupted_run_left_is_planned_as_before(tmp_path):
         ]
         again = plan_shards(clips(*"abcdefg"), finished, 2, ENCODING)
         assert again == [whole[i] for i in sorted(undone)]
+
+
+def test_few_clips_make_small_shards_and_many_make_large_ones():
+    for count, most in ((20, 8), (1200, 8), (3200, 20), (20_000, 64)):
+        sizes = [
+            len(it) for it in ids(plan_shards(clips(*map(str, range(count))), [], 64, ENCODING))
+        ]
+        assert max(sizes) == most
+        assert sum(sizes) == count
+
+
+def test_one_long_video_among_a_hundred_keeps_nobody_waiting():
+    lengths = [110, *99 * [11]]  # windows of ten minutes and of one
+    planned = plan_shards(clips(*map(str, range(sum(lengths)))), [], 64, ENCODING)
+    for workers in (2, 4, 8):
+        ends = [0] * workers
+        for plan in planned:  # each takes the next one when it has ended its own
+            ends[ends.index(min(ends))] += len(plan.clips)
+        assert max(ends) <= 1.1 * statistics.median(ends)
+
+
+def test_a_shard_holds_clips_of_one_shape_and_the_largest_come_first():
+    small, large = clips(*"abd"), [it.model_copy(update={"width": 16}) for it in clips(*"ce")]
+    planned = plan_shards([*small, *large], [], 2, ENCODING)
+    assert ids(planned) == [["c", "e"], ["a", "b"], ["d"]]
 
 
 def test_new_clips_make_new_shards_and_finished_ones_stay(tmp_path):

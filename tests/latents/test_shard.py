@@ -1,11 +1,16 @@
 """A shard is finished, wholly, or it is not there."""
 
+import io
+
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from upath import UPath
 
 from exvideo.latents.schema import arrow_schema
 from exvideo.latents.shard import finished_shard, finished_shards, open_shard
-from tests.latents.rows import ENCODING, SHAPES, row, write_shard
+from tests.latents.rows import ENCODING, SHAPES, first_frame, row, source_clip, write_shard
 
 SCHEMA = arrow_schema(SHAPES, {})
 
@@ -17,18 +22,29 @@ def test_equal_rows_make_equal_bytes(tmp_path):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
+def test_a_row_says_where_its_clip_comes_from_and_what_is_known_of_it(tmp_path):
+    write_shard(UPath(tmp_path), "shard-0", ["a"])
+    (read,) = pq.read_table(tmp_path / "shard-0.parquet").to_pylist()
+    told = {"source": "made", "source_sha256": ["a-digest"], "start_frame": 7, "stride": 2}
+    told |= {"caption": "the clip a", "licence": "CC0", "motion_bucket_id": 127}
+    assert {name: read[name] for name in told} == told
+    assert read["fps"] == pytest.approx(29.97)
+    assert read["motion_score"] == 0.25
+    np.testing.assert_array_equal(Image.open(io.BytesIO(read["first_frame"])), first_frame("a"))
+
+
 def test_an_error_while_writing_leaves_nothing(tmp_path):
     with (
         pytest.raises(AttributeError),
         open_shard(UPath(tmp_path), "shard-0", SCHEMA) as writer,
     ):
-        [writer.write(it) for it in (row("a"), None)]
+        [writer.write(it, source_clip("a")) for it in (row("a"), None)]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_shard_without_sidecar_is_not_finished(tmp_path):
     with open_shard(UPath(tmp_path), "shard-0", SCHEMA) as writer:
-        writer.write(row("a"))
+        writer.write(row("a"), source_clip("a"))
     assert (tmp_path / "shard-0.parquet").exists()
     assert finished_shards(UPath(tmp_path), ENCODING) == []
     assert finished_shard(UPath(tmp_path), "shard-0") is None
@@ -61,7 +77,7 @@ def test_a_folder_that_does_not_exist_holds_no_shards(tmp_path):
     assert finished_shards(UPath(tmp_path) / "absent", ENCODING) == []
 
 
-@pytest.mark.parametrize("left", [b"", b'{"format": "exvideo.latents/3", "enc'])
+@pytest.mark.parametrize("left", [b"", b'{"format": "exvideo.latents/4", "enc'])
 def test_a_sidecar_that_a_power_cut_left_makes_its_shard_unfinished(tmp_path, left):
     kept = write_shard(UPath(tmp_path), "shard-1", ["b"])
     write_shard(UPath(tmp_path), "shard-0", ["a"])

@@ -1,13 +1,16 @@
 """A shard's footer tells where every tensor lies, to the byte."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from exvideo.latents.schema import CorruptRowError
+from exvideo.latents.schema import CorruptRowError, arrow_schema
+from exvideo.latents.shard import open_shard
 from exvideo.latents.shard_index import read_index, read_range
-from tests.latents.rows import ENCODING, SHAPES, row, write_shard
+from tests.latents.rows import ENCODING, SHAPES, row, source_clip, write_shard
 
 
 @pytest.fixture
@@ -32,7 +35,20 @@ def test_a_rows_range_holds_what_pyarrow_reads(tmp_path, shard):
         assert read.clip_id == clip_id == plain[number]["clip_id"]
         assert read.crc32c() == row(clip_id).crc32c() == plain[number]["crc32c"]
         assert read.latents.tobytes() == plain[number]["latents"]
+        assert read.first_frame == row(clip_id).first_frame == plain[number]["first_frame"]
         assert read.noise_aug_strengths.tolist() == plain[number]["noise_aug_strengths"]
+
+
+def test_log_variances_come_back_where_a_shard_has_them(tmp_path):
+    shapes = SHAPES.model_copy(update={"log_variances": SHAPES.latents})
+    written = replace(row("a"), log_variances=-row("a").latents)
+    with open_shard(UPath(tmp_path), "shard-0", arrow_schema(shapes, {})) as writer:
+        writer.write(written, source_clip("a"))
+    path = UPath(tmp_path) / "shard-0.parquet"
+    index = read_index(read_range(path, *writer.shard.footer_range()))
+    read = index.row(0, read_range(path, *writer.shard.row_range(0)), shapes)
+    np.testing.assert_array_equal(read.log_variances, written.log_variances)
+    assert read.crc32c() == written.crc32c() != row("a").crc32c()
 
 
 def test_the_footer_alone_tells_what_the_shard_was_made_with(tmp_path, shard):

@@ -1,5 +1,9 @@
 """A worker writes the shard of its plan, and says which clips are missing and why."""
 
+import pickle
+from contextlib import closing
+from multiprocessing import active_children
+
 import pytest
 import torch
 from upath import UPath
@@ -38,12 +42,13 @@ def clips(tmp_path):
 
 @pytest.fixture
 def worker(tmp_path):
-    return ShardWorker(task(tmp_path))
+    with closing(ShardWorker(task(tmp_path))) as worker:
+        yield worker
 
 
 def write(worker, clips):
     (plan,) = plan_shards(clips, [], len(clips), ENCODING)
-    told = list(worker.write(plan))
+    told = [it.clip_id for it in worker.write(plan)]
     return told, finished_shard(worker.task.output, plan.name)
 
 
@@ -58,6 +63,14 @@ def test_rows_are_the_clips_encoded(tmp_path, worker, clips):
         row = worker.encoder.encode("bb", read_clip(clips[1], UPath(tmp_path), decoder))
     assert torch.equal(sample["latents"], torch.from_numpy(row.latents).float())
     assert sample["latents"].shape == (FRAMES, 4, 8, 8)
+
+
+def test_what_passes_through_ray_is_ids_and_no_frame(worker, clips):
+    (plan,) = plan_shards(clips, [], len(clips), ENCODING)
+    frames = FRAMES * clips[0].height * clips[0].width * 3
+    given, got = pickle.dumps(plan), [pickle.dumps(it) for it in worker.write(plan)]
+    assert len(given) < len(clips) * 1_500 < frames
+    assert max(map(len, got)) < 200
 
 
 def test_a_broken_and_a_lost_video_are_missing_with_their_reasons(tmp_path, worker, clips):
@@ -95,6 +108,17 @@ def test_a_finished_shard_is_not_written_again(tmp_path, worker, clips):
     assert shard.stat().st_mtime_ns == before
 
 
+def test_one_shard_after_the_other_is_decoded_by_the_same_processes(worker, clips):
+    before = set(active_children())
+    write(worker, clips[:2])
+    decoding = set(active_children()) - before
+    write(worker, clips[2:])
+    assert decoding
+    assert set(active_children()) - before == decoding
+    worker.close()
+    assert not decoding & set(active_children())
+
+
 def test_a_damaged_shard_is_written_again(tmp_path, worker, clips):
     write(worker, clips)
     (shard,) = (tmp_path / "latents").glob("*.parquet")
@@ -110,5 +134,6 @@ def test_writing_again_gives_the_same_bytes(tmp_path, worker, clips):
     first = {it.name: it.read_bytes() for it in files}
     for it in files:
         it.unlink()
-    write(ShardWorker(task(tmp_path)), clips)
+    with closing(ShardWorker(task(tmp_path))) as other:
+        write(other, clips)
     assert {it.name: it.read_bytes() for it in (tmp_path / "latents").iterdir()} == first

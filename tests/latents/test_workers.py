@@ -1,26 +1,20 @@
 """Ray workers share out the shards, and a failure costs no more than a shard's work."""
 
-import subprocess
-import sys
+import socket
 
 import psutil
 import pytest
 import torch
+from botocore.exceptions import EndpointConnectionError
 
 from exvideo.clips.manifest import Clip
 from exvideo.errors import InputError
 from exvideo.latents.plan import ShardPlan
 from exvideo.latents.workers import write_shards
 from exvideo.progress import Silent
+from exvideo.ray_cluster import store_is_away
 from tests.latents.light_worker import LightWorker
-
-CLUSTER = """
-import sys, ray
-from exvideo.latents.cluster import ray_cluster
-with ray_cluster(num_cpus=2):
-    print(ray.get_runtime_context().gcs_address, flush=True)
-    sys.stdin.read()
-"""
+from tests.somebody_elses_ray import cluster_elsewhere
 
 
 class Listener(Silent):
@@ -39,17 +33,14 @@ class Listener(Silent):
 
 @pytest.fixture(scope="module")
 def somebody_elses_ray():
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    yield process.stdout.readline().strip()
-    process.communicate()
+    with cluster_elsewhere() as ray:
+        yield ray
 
 
 @pytest.fixture
 def cluster(somebody_elses_ray, monkeypatch):
     """RAY_ADDRESS names it."""
-    monkeypatch.setenv("RAY_ADDRESS", somebody_elses_ray)
+    somebody_elses_ray.join(monkeypatch)
 
 
 def plans(*shards: str) -> list[ShardPlan]:
@@ -67,17 +58,30 @@ def write(folder, *shards: str, workers: int = 1) -> Listener:
     return listener
 
 
+def children() -> set[psutil.Process]:
+    """Ray's daemons are among them; what daemons of other tests start is not."""
+    return set(psutil.Process().children())
+
+
 def written(folder) -> dict[str, str]:
     return {it.name: it.read_text() for it in folder.glob("shard-*")}
 
 
 def test_a_local_ray_writes_every_shard_tells_of_every_clip_and_is_gone(tmp_path):
-    before = psutil.Process().children(recursive=True)
+    before = children()
     listener = write(tmp_path, "ab", "c")
     assert written(tmp_path) == {"shard-ab": "a b", "shard-c": "c"}
     assert listener.updates == [(1, 3, "clips"), (2, 3, "clips"), (3, 3, "clips")]
     assert listener.said == []
-    assert psutil.Process().children(recursive=True) == before
+    assert children() - before == set()
+
+
+def test_an_address_at_which_nobody_answers_is_refused(tmp_path, monkeypatch):
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(InputError, match=r"no Ray cluster answers at RAY_ADDRESS=127\.0"):
+            write(tmp_path, "a")
 
 
 def test_a_killed_worker_costs_its_shards_retry(cluster, tmp_path):
@@ -93,6 +97,18 @@ def test_storage_that_stays_away_ends_the_work_with_its_reason(cluster, tmp_path
     with pytest.raises(RuntimeError, match=r"shard-ab failed, try 3(.|\n)*ConnectionError: at b"):
         write(tmp_path, "ab", "c")
     assert written(tmp_path) == {"shard-c": "c"}
+    assert (tmp_path / "pauses").read_text() == "5 10 "
+
+
+def test_an_object_store_that_is_away_is_no_fault_of_the_code():
+    import ray  # not before a cluster's variables are set
+
+    for cause, away in (
+        (EndpointConnectionError(endpoint_url="http://store/shard-0.parquet"), True),
+        (ZeroDivisionError("at a"), False),
+    ):
+        told = ray.exceptions.RayTaskError("write", "traceback", cause).as_instanceof_cause()
+        assert store_is_away(told) == away
 
 
 def test_a_fault_of_the_code_is_not_tried_again(cluster, tmp_path):
@@ -108,9 +124,9 @@ def test_workers_that_do_not_start_end_the_work(cluster, tmp_path):
 
 
 def test_nothing_to_write_starts_nothing(tmp_path):
-    before = psutil.Process().children(recursive=True)
+    before = children()
     write(tmp_path)
-    assert psutil.Process().children(recursive=True) == before
+    assert children() - before == set()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has the GPUs that the test must lack")

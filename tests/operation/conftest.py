@@ -1,4 +1,7 @@
-"""The small road, walked once for all tests, and its UIs, up once for all tests."""
+"""The small road, walked once for this folder's tests, and its UIs, up once for them.
+
+Other tests of the same worker find no daemon of theirs.
+"""
 
 import signal
 import subprocess
@@ -8,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.operation.road import Road
+from tests.operation.road import PATIENCE_S, Road
 
 OUTPUT = Path(__file__).parent.parent.parent / "test-output"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
     return Road(tmp_path_factory.mktemp("home"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(road: Road) -> subprocess.CompletedProcess[str]:
     """`exvideo demo` with the small settings."""
     finished = road.run("demo")
@@ -28,7 +31,7 @@ def demo(road: Road) -> subprocess.CompletedProcess[str]:
     return finished
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def uis(road: Road, demo: subprocess.CompletedProcess[str]) -> Iterator[Road]:
     """`exvideo up` over what the demo has made."""
     ports = ["--port", str(road.dagster_port), "--mlflow-port", str(road.mlflow_port)]
@@ -46,10 +49,10 @@ def uis(road: Road, demo: subprocess.CompletedProcess[str]) -> Iterator[Road]:
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
-        assert ready.wait(200), "".join(lines)
+        assert ready.wait(PATIENCE_S), "".join(lines)
         yield road
     finally:
         process.send_signal(signal.SIGINT)
-        code = process.wait(30)
+        code = process.wait(PATIENCE_S)
         (OUTPUT / "up.log").write_text("".join(lines))
     assert code == 0

@@ -3,7 +3,6 @@
 import logging
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -36,14 +35,14 @@ def test_it_ends_by_saying_where_the_results_lie(
     assert "make ui" in demo.stdout
 
 
-def test_a_second_demo_skips_what_is_up_to_date_within_45_seconds(
+def test_a_second_demo_skips_what_is_up_to_date(
     road: Road, demo: subprocess.CompletedProcess[str]
 ) -> None:
     receipts = {stage: road.receipt(stage) for stage in STAGES}
-    started = time.monotonic()
     again = road.run("demo")
     assert again.returncode == 0, again.stderr[-4000:]
-    assert time.monotonic() - started < 45
+    for stage in STAGES:
+        assert f"{stage}: up to date" in again.stderr
     assert {stage: road.receipt(stage) for stage in STAGES} == receipts
 
 

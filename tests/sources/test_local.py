@@ -1,8 +1,11 @@
 import hashlib
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import pandas as pd
 import pytest
 from PIL import Image
 from upath import UPath
@@ -10,6 +13,7 @@ from upath import UPath
 from exvideo.errors import InputError
 from exvideo.progress import Silent
 from exvideo.sources.local import collect_local, find_local, local_fingerprint
+from exvideo.sources.manifest import locate
 
 
 def write(path: Path, content: bytes = b"video") -> Path:
@@ -19,7 +23,7 @@ def write(path: Path, content: bytes = b"video") -> Path:
 
 
 def found(*paths: Path | str) -> list[Path]:
-    return find_local([str(path) for path in paths]).files
+    return [Path(file.path) for file in find_local([str(path) for path in paths]).files]
 
 
 def left_out(*paths: Path | str) -> dict[str, str]:
@@ -152,6 +156,116 @@ def test_a_folder_without_videos_is_named(tmp_path: Path) -> None:
 def test_a_glob_without_a_match_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no file matches .*\*\.mp4"):
         find_local([str(tmp_path / "*.mp4")])
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_list_names_videos_and_what_is_known_of_them(tmp_path: Path, ending: str) -> None:
+    inside, outside = write(tmp_path / "lists/0017"), write(tmp_path / "b, c.mp4")
+    write(tmp_path / "b, c.txt", b"A cat.")
+    rows = [
+        {"path": "0017", "caption": 'A "dog",\nwet.', "licence": "CC0", "source": "mine", "id": 3},
+        {"path": str(outside), "caption": None, "licence": None, "source": None, "id": 4},
+        {"path": "gone.mp4", "caption": None, "licence": None, "source": None, "id": 5},
+    ]
+    listing = tmp_path / f"lists/videos.{ending}"
+    frame = pd.DataFrame(rows)
+    frame.to_csv(listing, index=False) if ending == "csv" else frame.to_parquet(listing)
+    found = collect_local([str(listing)], UPath(tmp_path / "out"), Silent())
+    told = [(it.path, it.caption, it.licence_claimed, it.source) for it in found.videos]
+    assert told == [
+        (str(outside), "A cat.", "the user's own", "local"),
+        (str(inside), 'A "dog", wet.', "CC0", "mine"),
+    ]
+    (missing,) = found.left_out.items()
+    assert missing[0] == str(tmp_path / "lists/gone.mp4")
+    assert missing[1].startswith("missing: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"file\na.mp4\n", "row 1 of the list .* has no path"),
+        (b"path\n", "has no rows"),
+        (b"path\ngone.mp4\n", "none of the files in the list .* is there"),
+        (b"path\n\xff\xfe", "can't be read"),
+    ],
+)
+def test_a_list_without_videos_is_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        find_local([str(write(tmp_path / "videos.csv", content))])
+
+
+def test_a_parquet_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="can't be read"):
+        find_local([str(write(tmp_path / "videos.parquet"))])
+
+
+def test_the_fingerprint_changes_with_a_list_and_a_caption(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4")
+    listing = str(write(tmp_path / "list/videos.csv", b"path,caption\n../a.mp4,one\n"))
+    seen = {local_fingerprint([listing]), local_fingerprint([listing])}
+    write(tmp_path / "a.txt", b"A dog.")
+    seen.add(local_fingerprint([listing]))
+    write(tmp_path / "list/videos.csv", b"path,caption\n../a.mp4,two\n")
+    seen.add(local_fingerprint([listing]))
+    assert len(seen) == 3
+
+
+@pytest.fixture
+def store() -> Iterator[UPath]:
+    """A folder on a store that only fsspec reads."""
+    folder = UPath(f"memory://{uuid.uuid4().hex}")
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.mp4").write_bytes(b"video")
+    (folder / "a.txt").write_bytes(b"A dog.")
+    (folder / "deep/b.mp4").write_bytes(b"another video")
+    (folder / "notes.txt").write_bytes(b"a line of text\n" * 50)
+    yield folder
+    folder.fs.rm(folder.path, recursive=True)
+
+
+def urls(store: UPath, *names: str) -> list[str]:
+    return [store.fs.unstrip_protocol(f"{store.path}/{name}") for name in names]
+
+
+def test_a_folder_on_a_store_is_searched_like_any(store: UPath, tmp_path: Path) -> None:
+    found = collect_local([str(store)], UPath(tmp_path / "out"), Silent())
+    assert [video.path for video in found.videos] == urls(store, "a.mp4", "deep/b.mp4")
+    first = found.videos[0]
+    assert (first.caption, first.size_bytes) == ("A dog.", 5)
+    assert first.sha256 == hashlib.sha256(b"video").hexdigest()
+    assert locate(UPath("nowhere"), first.path).read_bytes() == b"video"
+    kinds = {path: reason.partition(":")[0] for path, reason in found.left_out.items()}
+    assert kinds == dict(
+        zip(urls(store, "a.txt", "notes.txt"), ("caption", "no video"), strict=True)
+    )
+
+
+def test_a_file_and_a_glob_on_a_store(store: UPath) -> None:
+    for text in (f"{store}/deep/b.mp4", f"{store}/**/b.*"):
+        assert [file.path for file in find_local([text]).files] == urls(store, "deep/b.mp4")
+
+
+def test_a_list_on_a_store(store: UPath) -> None:
+    (store / "videos.csv").write_bytes(b"path\na.mp4\ndeep/b.mp4\ngone.mp4\n")
+    found = find_local([f"{store}/videos.csv"])
+    assert [file.path for file in found.files] == urls(store, "a.mp4", "deep/b.mp4")
+    (missing,) = found.left_out
+    assert missing.endswith("/gone.mp4")
+
+
+def test_a_store_that_is_out_of_reach_or_empty_is_named(store: UPath) -> None:
+    with pytest.raises(InputError, match=r"there is no file at .*/nothing"):
+        find_local([f"{store}/nothing"])
+    with pytest.raises(InputError, match="gopher://x/y cannot be listed"):
+        find_local(["gopher://x/y"])
+
+
+def test_the_fingerprint_of_a_store_changes_with_its_files(store: UPath) -> None:
+    before = local_fingerprint([str(store)])
+    assert local_fingerprint([str(store)]) == before
+    (store / "c.mp4").write_bytes(b"new")
+    assert local_fingerprint([str(store)]) != before
 
 
 def test_rows_name_the_files_where_they_lie(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 import gzip
 import hashlib
 import io
+import json
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,20 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield served
 
 
-def collect(folder: Path, *archives: str) -> list[SourceVideo]:
+class Listener(Silent):
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def say(self, message: str) -> None:
+        self._say(message)
+
+
+def collect(
+    folder: Path,
+    *archives: str,
+    annotations: tuple[str, ...] = (),
+    say: Callable[[str], None] = print,
+) -> list[SourceVideo]:
     scratch = folder / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
     source = OpenSoraPlanSource(
@@ -60,8 +74,20 @@ def collect(folder: Path, *archives: str) -> list[SourceVideo]:
         repo_id=REPO,
         revision=REVISION,
         archives=archives or ("pexels.tar.gz",),
+        annotations=annotations,
     )
-    return collect_open_sora_plan(source, UPath(folder / "out"), scratch, Silent())
+    return collect_open_sora_plan(source, UPath(folder / "out"), scratch, Listener(say))
+
+
+def test_pieces_get_their_captions_and_the_others_are_counted(hub: Hub, tmp_path: Path) -> None:
+    first = "/remote-home1/dataset/data_split_tt/pexels/Air/sky_0_000.mp4"
+    second = "/remote-home1/dataset/data_split_tt/pexels/Air/sky_0_001.mp4"
+    entries = [{"path": first, "cap": ["Clouds."]}, {"path": second, "cap": []}]
+    hub.files["cap.json"] = json.dumps(entries).encode()
+    said: list[str] = []
+    videos = collect(tmp_path, annotations=("cap.json",), say=said.append)
+    assert [video.caption for video in videos[:3]] == ["Clouds.", "", ""]
+    assert "1 of 24 pieces get their caption; of the others, 1 are listed with an empty" in said[0]
 
 
 def contents(folder: Path, videos: list[SourceVideo]) -> dict[str, bytes]:
@@ -157,16 +183,7 @@ def test_a_hostile_member_is_left_out_and_named(
     hub.files["pexels.tar.gz"] = archive(dict([first, (name, content), second]))
     said: list[str] = []
 
-    class Listener(Silent):
-        def say(self, message: str) -> None:
-            said.append(message)
-
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    source = OpenSoraPlanSource(
-        kind="open_sora_plan", repo_id=REPO, revision=REVISION, archives=("pexels.tar.gz",)
-    )
-    videos = collect_open_sora_plan(source, UPath(tmp_path / "out"), scratch, Listener())
+    videos = collect(tmp_path, say=said.append)
     assert list(contents(tmp_path, videos).values()) == list(good.values())
     assert len(said) == 1
     assert name in said[0]

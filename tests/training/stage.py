@@ -13,9 +13,13 @@ from upath import UPath
 
 from exvideo.config import PRESETS, Preset, load_preset
 from exvideo.latents.manifest import Encoding, LatentClip, Sidecar, manifest_of, write_manifest
-from exvideo.latents.schema import LatentRow, Statistics, TensorShapes, arrow_schema
+from exvideo.latents.schema import LatentRow, Statistics, TensorShapes, arrow_schema, lossless
 from exvideo.latents.shard import open_shard, write_sidecar
 from exvideo.receipt import Receipt, stage_folder, write_receipt
+from pipelines.post_tuned_model import STAGE
+from pipelines.stage import run_stage
+from tests.latents.rows import first_frame, source_clip
+from tests.told import Told
 from tests.training.tiny import BASE, NUM_FRAMES, MadeClips, training_config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,6 +33,7 @@ def write_latents(folder: UPath) -> tuple[str, str]:
         LatentRow(
             clip_id=clip["clip_id"],
             noise_aug_strengths=clip["noise_aug_strengths"].numpy(),
+            first_frame=lossless(first_frame(clip["clip_id"])),
             **{
                 name: clip[name].numpy().astype(np.float16)
                 for name in ("image_embeds", "cond_latents", "latents")
@@ -52,7 +57,7 @@ def write_latents(folder: UPath) -> tuple[str, str]:
         folder, "shard-0", arrow_schema(shapes, {"encoding": encoding.model_dump()})
     ) as writer:
         for row in rows:
-            writer.write(row)
+            writer.write(row, source_clip(row.clip_id))
     sidecar = Sidecar(
         encoding=encoding,
         shapes=shapes,
@@ -138,6 +143,12 @@ class StageRun:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+
+    def run_here(self) -> str:
+        """The stage in this process, where `trained_here` makes that the only rank; its words."""
+        told = Told()
+        run_stage(STAGE, self.preset, told)
+        return "\n".join(told.said)
 
     def rows(self) -> list[dict]:
         return [json.loads(line) for line in self.output("metrics").read_text().splitlines()]

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from exvideo.config import load_preset
 from exvideo.config.base_folder import VAE_CONFIG
+from exvideo.config.base_weights import folder
 from exvideo.models import checkpoint_activations, trainable_parameters
-from exvideo.models.base import folder
 from exvideo.training.budget import Budget, step_budget, step_plan
 from exvideo.training.kept_regions import GIB, Region, chosen
 from exvideo.training.load import load_extended_unet

@@ -34,6 +34,7 @@ def job(tmp_path: Path) -> TrainingJob:
     job = training_job(tmp_path, keep_checkpoints=2, copy_checkpoints=True)
     job.write()
     job.metrics.write_text('{"step": 0, "validation_loss": 1.0}\n')
+    (job.folder / "spending.json").write_text("[]")
     job.middle.write_bytes(b"the middle")
     job.snapshots.mkdir()
     job.snapshot("power-0.05", 2).write_bytes(b"a snapshot")
@@ -59,7 +60,7 @@ def test_another_machine_goes_on_from_the_newest_copy(
 ) -> None:
     store = bucket / "copies"
     copy_all(job, store, 2, 4, 6)
-    beside = ["job.json", "metrics.jsonl", "middle.safetensors", "snapshots"]
+    beside = ["job.json", "metrics.jsonl", "middle.safetensors", "snapshots", "spending.json"]
     assert names(store) == [*beside, "step-00000004", "step-00000006"]
     told: list[str] = []
     fetch_newest(store, tmp_path / "other", told.append)
@@ -68,7 +69,7 @@ def test_another_machine_goes_on_from_the_newest_copy(
     shutil.rmtree(job.checkpoints / "step-00000002")
     shutil.rmtree(job.checkpoints / "step-00000004")
     files = {path.relative_to(job.folder) for path in job.folder.rglob("*") if path.is_file()}
-    assert len(files) == 7
+    assert len(files) == 8
     for file in files:
         assert (tmp_path / "other" / file).read_bytes() == (job.folder / file).read_bytes()
 

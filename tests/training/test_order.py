@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from exvideo.training.samples import clip_index, epoch_order
+from exvideo.training.samples import bucket_of, clip_index, epoch_order, sample_clip
 
 
 def test_an_epoch_shows_every_clip_once():
@@ -29,6 +29,30 @@ def test_every_clip_comes_first_equally_often():
     first = [int(epoch_order(4, seed=0, epoch=epoch)[0]) for epoch in range(4000)]
     # 1000 expected each, with a standard deviation of 27.
     assert all(abs(count - 1000) < 140 for count in np.bincount(first, minlength=4))
+
+
+def test_a_steps_samples_are_of_one_bucket_and_none_is_left_out():
+    buckets = [np.array([0, 2, 4]), np.array([1, 3]), np.array([5, 6, 7, 8, 9])]
+    steps = [[sample_clip(7, 3, 3 * step + k, buckets) for k in range(3)] for step in range(10)]
+    homes = [{int(np.flatnonzero([c in it for it in buckets])[0]) for c in step} for step in steps]
+    assert all(len(home) == 1 for home in homes)
+    # As many steps as there are clips are as many epochs as a step has clips.
+    assert np.bincount(np.ravel(steps)).tolist() == [3] * 10
+
+
+def test_buckets_take_turns_in_proportion_to_their_sizes():
+    sizes = [3, 2, 5]
+    taken = [bucket_of(step, sizes) for step in range(1000)]
+    for bucket, size in enumerate(sizes):
+        turns = [turn for it, turn in taken if it == bucket]
+        assert turns == list(range(100 * size))
+        share = np.cumsum([it == bucket for it, _ in taken]) - np.arange(1, 1001) * size / 10
+        assert np.abs(share).max() < 2
+
+
+def test_one_bucket_is_shown_as_clips_without_buckets_are():
+    shown = [sample_clip(7, 3, sample, [np.arange(5)]) for sample in range(20)]
+    assert shown == [clip_index(7, sample, num_clips=5) for sample in range(20)]
 
 
 def test_what_does_not_exist_is_refused():

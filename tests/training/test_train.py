@@ -150,6 +150,18 @@ def test_a_stopped_job_goes_on_bit_for_bit(
         assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+def test_a_job_that_is_made_shorter_past_its_half_has_its_middle_where_it_goes_on(
+    tmp_path: Path, ranks: Ranks
+) -> None:
+    long = training_job(tmp_path, steps=16, validate_every=16)
+    assert not trainer(long, ranks, InterruptedAt(5, read=6)).run()
+    stopped = int(newest(long).removeprefix("step-"))
+    assert not long.middle.exists()
+    short = training_job(tmp_path, steps=stopped + 1, validate_every=16)
+    assert trainer(short, ranks).run()
+    assert read_metadata(short.middle).step == stopped > (stopped + 2) // 2
+
+
 def test_a_stop_during_validation_is_heeded_and_the_validation_comes_again(
     tmp_path: Path, ranks: Ranks
 ) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from exvideo.config import ModelConfig, RandomBase, SigmaConfig, TrainingConfig
@@ -46,6 +47,11 @@ class MadeClips:
             }
             for index in range(count)
         ]
+
+    @property
+    def buckets(self) -> list[np.ndarray]:
+        shapes = [tuple(clip["latents"].shape) for clip in self.clips]
+        return [np.flatnonzero([it == shape for it in shapes]) for shape in sorted({*shapes})]
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from exvideo.video import decord_frames
+from exvideo.clips.scan import scan
+from exvideo.video import at_hand, decord_frames
 from exvideo.video.packets import opened, video_packets
 from exvideo.video.pyav_frames import pyav_frames
 from exvideo.video.rgb import Frame
@@ -18,7 +19,7 @@ def process_id(path: Path) -> Iterator[int]:
 
 def hangs(path: Path) -> Iterator[int]:
     yield 1
-    time.sleep(60)
+    time.sleep(600)
 
 
 def is_killed(path: Path) -> Iterator[int]:
@@ -49,3 +50,14 @@ def by_pyav(path: Path, start: int, count: int) -> Iterator[Frame]:
 def compares_with(path: Path, count: int) -> Iterator[int]:
     decord_frames.check_decord_counts(path, count)
     yield 1
+
+
+def at_hand_after_a_scan(path: Path, most_bytes: int) -> Iterator[int]:
+    """How many of the file's frames stay in memory, where there is room for so many bytes."""
+    room, at_hand.MOST_BYTES = at_hand.MOST_BYTES, most_bytes
+    try:
+        for _ in scan(path, 27.0):
+            pass
+        yield len(at_hand.held(path) or ())
+    finally:
+        at_hand.MOST_BYTES = room

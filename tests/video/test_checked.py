@@ -93,6 +93,37 @@ def test_where_decoders_overlook_most_damage_none_of_the_file_is_trusted(
         scanned(decoder, path)
 
 
+def with_surplus_bytes(source: Path, target: Path, frames: range) -> None:
+    """Copy an MJPEG file with bytes between the code's end and the picture's in some frames."""
+    with av.open(str(source)) as read_from, av.open(str(target), "w") as written:
+        stream = written.add_stream_from_template(read_from.streams.video[0])
+        for number, packet in enumerate(read_from.demux(video=0)):
+            content = bytes(packet)
+            if number in frames:
+                content = content[:-2] + bytes(8) + content[-2:]
+            if content:
+                changed = av.Packet(content)
+                changed.stream, changed.time_base = stream, packet.time_base
+                changed.pts, changed.dts = packet.pts, packet.dts
+                changed.is_keyframe = True
+                written.mux(changed)
+
+
+def test_a_jpeg_whose_code_ends_before_its_bytes_is_damaged(
+    decoder: Decoder, tmp_path: Path
+) -> None:
+    with_surplus_bytes(
+        encode(tmp_path, "mjpeg", moving()), tmp_path / "changed.avi", range(SPOILT, SPOILT + 1)
+    )
+    with pytest.raises(DecodeError, match=rf"frames {SPOILT} to {SPOILT} \(Corrupt JPEG"):
+        scanned(decoder, tmp_path / "changed.avi")
+
+
+def test_what_a_camera_writes_in_every_jpeg_is_no_damage(decoder: Decoder, tmp_path: Path) -> None:
+    with_surplus_bytes(encode(tmp_path, "mjpeg", moving()), tmp_path / "changed.avi", range(FRAMES))
+    assert scanned(decoder, tmp_path / "changed.avi").damage == []
+
+
 def test_two_damages_are_two_stretches(decoder: Decoder, tmp_path: Path) -> None:
     path = encode(tmp_path, "h264", moving())
     spoil(path, SPOILT)

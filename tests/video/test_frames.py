@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from exvideo.clips.scan import scan
+from exvideo.video import decord_frames
 from exvideo.video.crop import Crop
 from exvideo.video.decoder import DecodeError, Decoder
+from exvideo.video.decord_frames import suits_decord
 from exvideo.video.frames import cropped_frames
+from exvideo.video.packets import opened, video_packets
 from exvideo.video.write import write_mp4
 from tests.video import conduct
 from tests.video.encoded import FRAMES, HEIGHT, KINDS, WIDTH, encode, moving, turned
@@ -51,6 +54,36 @@ def test_a_scan_counts_the_frames_that_are_read(
     path = encode(tmp_path, kind, moving())
     *_, seen = decoder.stream(scan, path, 27.0)
     assert (seen.num_frames, seen.damage, seen.height) == (FRAMES, [], HEIGHT)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_was_looked_through_reads_the_same(
+    decoder: Decoder, tmp_path: Path, kind: str
+) -> None:
+    path = encode(tmp_path, kind, moving())
+    before = read(decoder, path, 7, 12, 4)
+    assert list(decoder.stream(conduct.at_hand_after_a_scan, path, 1 << 30)) == [FRAMES]
+    np.testing.assert_array_equal(read(decoder, path, 7, 12, 4), before)
+
+
+def test_frames_stay_at_hand_only_where_all_fit_and_are_sound(
+    decoder: Decoder, tmp_path: Path
+) -> None:
+    path = encode(tmp_path, "h264 in mkv", moving())
+    room = 2 * FRAMES * HEIGHT * WIDTH  # for all frames, of 1.5 bytes a pixel
+    for bytes_that_fit, held in ((room // 2, 0), (room, FRAMES)):
+        assert list(decoder.stream(conduct.at_hand_after_a_scan, path, bytes_that_fit)) == [held]
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    assert list(decoder.stream(conduct.at_hand_after_a_scan, path, room)) == [0]
+
+
+def test_decord_opens_no_long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(encode(tmp_path, "h264", moving())) as (container, stream):
+        packets = video_packets(container, stream)
+        for longest, suits in ((FRAMES, True), (FRAMES - 1, False)):
+            monkeypatch.setattr(decord_frames, "LONGEST", longest)
+            assert suits_decord(container, stream, packets) == suits
 
 
 @pytest.mark.parametrize("kind", ["h264", "h264 in mkv", "vp9", "mpeg4 in avi", "mjpeg", "prores"])

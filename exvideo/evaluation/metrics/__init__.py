@@ -26,6 +26,7 @@ from exvideo.evaluation.metrics.motion import (
     jitter,
     vbench_interval,
 )
+from exvideo.evaluation.metrics.path_agreement import path_agreement
 from exvideo.evaluation.metrics.piecewise import piecewise_straightness
 from exvideo.evaluation.metrics.repetition import frozen_tail, repetition
 from exvideo.evaluation.metrics.tracked_motion import frechet_distance, motion_histograms
@@ -46,6 +47,7 @@ __all__ = [
     "grayness",
     "jitter",
     "motion_histograms",
+    "path_agreement",
     "path_straightness",
     "piecewise_straightness",
     "psnr",

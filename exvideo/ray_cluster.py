@@ -6,12 +6,17 @@ variables (RAY_AUTH_MODE and the token with it) decide how it lets us in.
 
 import logging
 import os
+import signal
+import socket
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
+
+from exvideo.errors import InputError
 
 OBJECT_STORE_BYTES = 100 << 20
 """Only receipts pass through Ray; by default it would claim a third of the memory."""
@@ -20,7 +25,10 @@ START_TRIES = 3
 """Ray gives its daemons 30 s and no option; a machine that is busy with other things needs more."""
 
 END_S = 10.0
-"""What Ray's processes may take to end after they were told."""
+"""What Ray's processes may take to end after they were killed."""
+
+ANSWER_S = 10.0
+"""What a cluster may take to answer at all; Ray itself would try for many minutes, silently."""
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +38,19 @@ def joins_cluster() -> bool:
     return bool(os.environ.get("RAY_ADDRESS"))
 
 
+def store_is_away(error: BaseException) -> bool:
+    """Whether an object store cannot be reached, which for botocore is no OSError."""
+    return any(kind.__module__ == "botocore.exceptions" for kind in type(error).__mro__)
+
+
 @contextmanager
 def ray_cluster(num_cpus: int) -> Iterator[None]:
     """Connect to Ray for the length of the block.
 
     `num_cpus` is what a local cluster offers its workers, however many cores there are. It
     listens on the loopback interface only, and no process of it outlives the block.
+
+    Raises `InputError` where nobody answers at RAY_ADDRESS.
     """
     # Ray reads its variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -46,7 +61,9 @@ def ray_cluster(num_cpus: int) -> Iterator[None]:
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if joins_cluster():
-        ray.init(address=os.environ["RAY_ADDRESS"], **quiet)
+        _check_answers(os.environ["RAY_ADDRESS"])
+        with _own_sigterm():
+            ray.init(address=os.environ["RAY_ADDRESS"], **quiet)
         try:
             yield
         finally:
@@ -56,10 +73,33 @@ def ray_cluster(num_cpus: int) -> Iterator[None]:
     # Below the folder lie sockets, whose paths may have 107 characters.
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         try:
-            _start(others, num_cpus=num_cpus, _temp_dir=folder, **quiet)
+            with _own_sigterm():
+                _start(others, num_cpus=num_cpus, _temp_dir=folder, **quiet)
             yield
         finally:
             _end(others)
+
+
+def _check_answers(address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return  # such as `auto`: Ray finds the address itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+    except OSError as error:
+        raise InputError(
+            f"no Ray cluster answers at RAY_ADDRESS={address} ({error}): name one that runs "
+            "(`ray status` there shows it), or unset it to run on this machine"
+        ) from error
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Ray takes SIGTERM for itself when it starts; who had a handler of their own keeps it."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if callable(before) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def _start(others: set[psutil.Process], **options: Any) -> None:
@@ -88,6 +128,8 @@ def _end(others: set[psutil.Process]) -> None:
 
     started = set(psutil.Process().children(recursive=True)) - others
     ray.shutdown()
-    _, lingering = psutil.wait_procs(started, timeout=END_S)
-    for process in lingering:
-        process.kill()
+    # Workers that find their cluster gone would still take seconds to unload their libraries.
+    for process in started:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(started, timeout=END_S)

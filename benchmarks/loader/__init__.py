@@ -1,0 +1,1 @@
+"""Our latent shards beside other formats that one might train from."""
