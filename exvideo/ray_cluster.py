@@ -50,7 +50,7 @@ def ray_cluster(num_cpus: int) -> Iterator[None]:
     `num_cpus` is what a local cluster offers its workers, however many cores there are. It
     listens on the loopback interface only, and no process of it outlives the block.
 
-    Raises `InputError` where nobody answers at RAY_ADDRESS.
+    Raises `InputError` where nobody answers at RAY_ADDRESS, or does not let us in.
     """
     # Ray reads its variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -61,9 +61,8 @@ def ray_cluster(num_cpus: int) -> Iterator[None]:
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if joins_cluster():
-        _check_answers(os.environ["RAY_ADDRESS"])
         with _own_sigterm():
-            ray.init(address=os.environ["RAY_ADDRESS"], **quiet)
+            _join(os.environ["RAY_ADDRESS"], **quiet)
         try:
             yield
         finally:
@@ -78,6 +77,22 @@ def ray_cluster(num_cpus: int) -> Iterator[None]:
             yield
         finally:
             _end(others)
+
+
+def _join(address: str, **options: Any) -> None:
+    import ray
+
+    _check_answers(address)
+    try:
+        ray.init(address=address, **options)
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        if "authentication" not in f"{error} {error.__cause__}".lower():
+            raise
+        raise InputError(
+            f"the Ray cluster at RAY_ADDRESS={address} does not let this process in: set "
+            "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's token "
+            "(`ray get-auth-token` there prints it)"
+        ) from error
 
 
 def _check_answers(address: str) -> None:

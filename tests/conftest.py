@@ -20,6 +20,13 @@ TESTS = Path(__file__).parent
 LONG = ("operation", "training", "latents", "evaluation", "generation")
 """Folders that start real processes, or train: begun first, so that none is left at the end."""
 
+RAY = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "of-the-tests-0123456789abcdef",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+"""Ray reads these once a process, when it is imported, and takes no others for a later cluster."""
+
 
 class OneFileOneWorker(LoadScopeScheduling):
     """Each file's tests run in one worker, and so do all of `operation`, who share a road."""
@@ -35,6 +42,7 @@ def pytest_configure() -> None:
     for name in [*os.environ]:
         if name.startswith(("ALERT_", "AWS_", "DAGSTER_", "EXVIDEO_", "MLFLOW_", "RAY_")):
             del os.environ[name]
+    os.environ.update(RAY)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFileOneWorker:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 CLUSTER = """
-import sys, ray
+import sys
 from exvideo.ray_cluster import ray_cluster
 with ray_cluster(num_cpus=2):
+    import ray
     print(ray.get_runtime_context().gcs_address, flush=True)
     sys.stdin.read()
 """
@@ -25,10 +26,6 @@ class Cluster:
 
     def join(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """RAY_ADDRESS names it."""
-        # A local Ray asks for a token and, by these, tells so to what its process joins later.
-        # Tests that run alone have had none.
-        monkeypatch.setenv("RAY_AUTH_MODE", "token")
-        monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         monkeypatch.setenv("RAY_ADDRESS", self.address)
 
 

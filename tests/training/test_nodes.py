@@ -34,7 +34,6 @@ pytestmark = pytest.mark.timeout(4 * PATIENCE_S)
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """Two nodes of one CPU each; RAY_ADDRESS names them."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     from ray.cluster_utils import Cluster
 
