@@ -67,7 +67,7 @@ def candidates(
                 reason = f"soft cut: frames {start} to {end - 1} by {config.scene_detector}"
                 stretch = (piece, start, end - start)
                 unusable.append(_clip([stretch], config.shapes[0], reason=reason))
-    found_windows = [clip for run in _runs(scanned) for clip in _windows(run, config)]
+    found_windows = [clip for run in _runs(scanned) for clip in windows_of(run, config)]
     return Candidates(found_windows, unusable, permanent)
 
 
@@ -98,17 +98,17 @@ def _runs(scanned: list[Scanned]) -> list[list[Scanned]]:
 
 
 def _format(seen: Scan) -> tuple[float, int, int]:
-    return seen.fps, seen.height, seen.width
+    return seen.fps, seen.outline.height, seen.outline.width
 
 
-def _windows(run: list[Scanned], config: ClipsConfig) -> Iterator[Clip]:
-    """Windows of the preset's lengths, in each scene the longest that fits; a scene too short for
-    any is a rejected candidate itself.
+def windows_of(run: list[Scanned], config: ClipsConfig) -> Iterator[Clip]:
+    """Windows over consecutive files, of the preset's lengths: in each scene the longest that fits.
+
+    A scene too short for any is a rejected candidate itself.
     """
-    lengths = [seen.num_frames for _, seen in run]
-    whole = Window(0, sum(lengths), 1)
+    whole = Window(0, sum(seen.num_frames for _, seen in run), 1)
     seen = run[0][1]
-    picture = reduce(overlap, [seen.picture for _, seen in run])
+    picture = reduce(overlap, [seen.outline.picture for _, seen in run])
     shapes = of_nearest_aspect(config.shapes, picture)
     least = shapes[-1]
     crop = centre_crop(picture, least.height, least.width)
@@ -119,8 +119,9 @@ def _windows(run: list[Scanned], config: ClipsConfig) -> Iterator[Clip]:
         return
     shapes = [it for it in shapes if it.height <= crop.height and it.width <= crop.width]
     if not shapes:
-        borders = (picture.height, picture.width) != (seen.height, seen.width)
-        within = f" within borders, of {seen.height}x{seen.width}" if borders else ""
+        height, width = seen.outline.height, seen.outline.width
+        borders = (picture.height, picture.width) != (height, width)
+        within = f" within borders, of {height}x{width}" if borders else ""
         reason = f"too small: {picture.height}x{picture.width} px{within}"
         yield _window_clip(run, whole, crop, fps, least, reason)
         return
@@ -149,8 +150,8 @@ def _cuts(run: list[Scanned], threshold: float) -> list[int]:
     offset = 0
     for (_, before), (_, after) in pairwise(run):
         offset += before.num_frames
-        around = before.last_changes + after.first_changes
-        if is_cut(change_between(before.last, after.first), around, threshold):
+        around = before.outline.last_changes + after.outline.first_changes
+        if is_cut(change_between(before.outline.last, after.outline.first), around, threshold):
             cuts.append(offset)
         cuts += [offset + cut for cut in after.cuts]
     return cuts

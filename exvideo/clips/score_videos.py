@@ -44,7 +44,7 @@ def score_videos(
     if not left:
         return outcomes
     with video_workers(ScoringTask(folder, config, filters), config.workers) as workers:
-        for video, clips, permanent in all_scored(left, workers, config.workers, progress):
+        for video, clips, permanent in all_scored(left, workers, config, progress):
             if permanent:
                 store.remember(left[video], clips)
             outcomes[video] = clips

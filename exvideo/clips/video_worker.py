@@ -12,10 +12,15 @@ from exvideo.clips.filters.filter import Filter
 from exvideo.clips.manifest import Clip
 from exvideo.clips.read import read_clip
 from exvideo.clips.score import scored
+from exvideo.clips.segments import SEGMENT_BYTES, Segment, SegmentScan, look_through, segments
 from exvideo.clips.transnet import TransNet
 from exvideo.config import ClipsConfig
-from exvideo.sources.manifest import SourceVideo
+from exvideo.sources.manifest import SourceVideo, locate
 from exvideo.video.decoder import DecodeError, Decoder
+
+MOST_COMPRESSED = 200
+"""How many times larger frames are than their file, at most, for it to be asked for segments: of a
+small one, asking costs 3 % of looking through it."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class ScoringTask:
     """The source manifest's."""
     config: ClipsConfig
     filters: Sequence[Filter]
+    segment_bytes: int = SEGMENT_BYTES
 
 
 class VideoWorker:
@@ -45,10 +51,38 @@ class VideoWorker:
     def close(self) -> None:
         self._stack.close()
 
-    def look(self, pieces: list[SourceVideo]) -> Candidates:
-        """One video's windows, none of them scored."""
+    def look(self, pieces: list[SourceVideo]) -> Candidates | list[Segment]:
+        """One video's windows, none of them scored, or the segments of a long one, several."""
+        return self._segments(pieces) or self.look_whole(pieces)
+
+    def look_whole(self, pieces: list[SourceVideo]) -> Candidates:
+        """One video's windows, however long it is."""
         task = self._task
         return candidates(pieces, task.folder, task.config, self._decoder, self._transnet)
+
+    def look_through(self, part: tuple[SourceVideo, Segment]) -> SegmentScan | None:
+        """What is seen of a segment; None where something is wrong with it."""
+        piece, segment = part
+        path = locate(self._task.folder, piece.path)
+        try:
+            *_, seen = self._decoder.stream(look_through, path, segment)
+        except DecodeError:
+            return None  # which the look at the whole file tells more of
+        return seen
+
+    def _segments(self, pieces: list[SourceVideo]) -> list[Segment]:
+        config, least = self._task.config, self._task.segment_bytes
+        # The net of TransNetV2 sees a file's frames all together.
+        if len(pieces) > 1 or config.workers == 1 or config.scene_detector == "transnetv2":
+            return []
+        if pieces[0].size_bytes < least / MOST_COMPRESSED:
+            return []
+        path = locate(self._task.folder, pieces[0].path)
+        try:
+            [found] = self._decoder.stream(segments, path, least)
+        except DecodeError:
+            return []  # which the look at the whole file tells more of
+        return found
 
     def score(self, windows: list[Clip]) -> tuple[list[Clip], bool]:
         """`score_windows` with what the worker has."""

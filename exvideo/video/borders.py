@@ -31,6 +31,11 @@ class Borders:
         self._darkest = np.minimum(self._darkest, grey)
         self._brightest = np.maximum(self._brightest, grey)
 
+    def add(self, other: "Borders") -> None:
+        """What another one has seen of the same video."""
+        self._darkest = np.minimum(self._darkest, other._darkest)
+        self._brightest = np.maximum(self._brightest, other._brightest)
+
     def picture(self, height: int, width: int) -> Crop:
         """What lies within the borders, px of frames of this size."""
         rows, columns = self._darkest.shape

@@ -7,6 +7,7 @@ caught where it is logged, by the level that they give it: no message's wording 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import cast
 
@@ -81,8 +82,33 @@ class CheckedVideo:
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Every frame that comes out, in the order of showing, damaged or not."""
-        self._log.clear()  # opening a file decodes its first frames, which come again
+        return self._frames(self._container.demux(self._stream))
+
+    def frames_between(
+        self, key: VideoPacket, next_key: VideoPacket | None
+    ) -> Iterator[av.VideoFrame]:
+        """Those from one key frame on to another one or to the file's end.
+
+        Nothing from `key` on may refer to what is before it.
+        """
+        self._container.seek(
+            min(it for it in (key.pts, key.dts) if it is not None), stream=self._stream
+        )
+        return self._frames(self._packets_between(key, next_key))
+
+    def _packets_between(
+        self, key: VideoPacket, next_key: VideoPacket | None
+    ) -> Iterator[av.Packet]:
         packets = self._container.demux(self._stream)
+        from_key = dropwhile(lambda it: it.pts != key.pts, packets)
+        yield from takewhile(lambda it: next_key is None or it.pts != next_key.pts, from_key)
+        if next_key is not None:
+            last = av.Packet()  # an empty one, at which the decoder gives what it still has
+            last.stream = self._stream
+            yield last
+
+    def _frames(self, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame]:
+        self._log.clear()  # opening a file decodes its first frames, which come again
         while True:
             try:
                 packet = next(packets, None)
@@ -148,13 +174,20 @@ class CheckedVideo:
         self._log.clear()
         return " ".join(messages[0].split()) if messages else None
 
+    def is_sound(self, num_frames: int) -> bool:
+        """Whether so many frames have come out, each of them without a complaint."""
+        times = sorted(packet.pts for packet in self._packets if packet.pts is not None)
+        decoded = sorted(pts for pts in self._decoded if pts is not None)
+        complaints = [self._ending, *self._spoilt.values(), *(it.damage for it in self._packets)]
+        return len(self._packets) == num_frames and times == decoded and not any(complaints)
+
     def verdict(self) -> Verdict:
         """To be asked for after the last frame."""
         for packet in self._packets:
             packet.damage = packet.damage or self._spoilt.get(packet.pts)
         numbers = frame_numbers(self._packets)
         hidden = sum(packet.is_hidden for packet in self._packets)
-        promised = self._promised() - hidden
+        promised = promised_packets(self._container, self._stream) - hidden
         if numbers is None:
             return self._counted(promised)
         count = len(self._packets) - hidden
@@ -175,13 +208,6 @@ class CheckedVideo:
     def _doubtful(self) -> bool:
         return self._stream.codec_context.name in OVERLOOKING
 
-    def _promised(self) -> int:
-        """How many packets there should be; 0 where the container does not tell."""
-        if "mp4" in self._container.format.name:
-            # The header's number counts what an edit list leaves out.
-            return len(self._stream.index_entries)
-        return self._stream.frames
-
     def _counted(self, promised: int) -> Verdict:
         """Where frames cannot be told apart, none behind the first damage has a number."""
         count = len(self._decoded)
@@ -195,6 +221,14 @@ class CheckedVideo:
 
     def _why_it_ends(self) -> str:
         return "the file ends early" + (f": {self._ending}" if self._ending else "")
+
+
+def promised_packets(container: InputContainer, stream: VideoStream) -> int:
+    """How many there should be; 0 where the container does not tell."""
+    if "mp4" in container.format.name:
+        # The header's number counts what an edit list leaves out.
+        return len(stream.index_entries)
+    return stream.frames
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from exvideo.clips.funnel import check_some_kept
 from exvideo.clips.manifest import Clip
 from exvideo.clips.read import read_clip
 from exvideo.clips.transnet import TransNet
-from exvideo.clips.video_turns import Open
 from exvideo.clips.video_worker import score_windows
 from exvideo.config import ClipsConfig
 from exvideo.errors import InputError
@@ -38,9 +37,11 @@ def cut(
 ) -> list[Clip]:
     filters = load_filters()
     with TransNet() as transnet:
-        video = Open(candidates(pieces, UPath(folder), settings, decoder, transnet))
-    video.put(0, *score_windows(video.to_score, UPath(folder), filters, decoder))
-    return chosen(video.clips(), settings, filters)
+        found = candidates(pieces, UPath(folder), settings, decoder, transnet)
+    kept = [clip for clip in found.windows if clip.status == "kept"]
+    scored = iter(score_windows(kept, UPath(folder), filters, decoder)[0])
+    windows = (next(scored) if it.status == "kept" else it for it in found.windows)
+    return chosen([*windows, *found.unusable], settings, filters)
 
 
 def test_a_clip_runs_over_the_seam_between_two_pieces(decoder: Decoder, tmp_path: Path) -> None:

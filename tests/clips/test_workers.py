@@ -62,7 +62,7 @@ def test_the_largest_video_comes_first_and_its_windows_are_shared_out() -> None:
     asked: list[tuple[str, str, int]] = []
     with ThreadPoolExecutor(1) as threads:
         workers = LocalWorkers(lambda: Recorder(lengths, asked), threads)
-        done = list(all_scored(videos, workers, 1, Silent()))
+        done = list(all_scored(videos, workers, config(), Silent()))
     whole = WINDOWS_A_TURN
     assert asked == [
         ("look", "large", 1),

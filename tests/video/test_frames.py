@@ -53,7 +53,7 @@ def test_a_scan_counts_the_frames_that_are_read(
 ) -> None:
     path = encode(tmp_path, kind, moving())
     *_, seen = decoder.stream(scan, path, 27.0)
-    assert (seen.num_frames, seen.damage, seen.height) == (FRAMES, [], HEIGHT)
+    assert (seen.num_frames, seen.damage, seen.outline.height) == (FRAMES, [], HEIGHT)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,7 +133,7 @@ def test_turned_videos_are_upright_from_both_readers(
     by_decord = np.stack(list(decoder.stream(conduct.by_decord, path, 0, 5))).astype(int)
     by_pyav = np.stack(list(decoder.stream(conduct.by_pyav, path, 0, 5)))
     *_, seen = decoder.stream(scan, path, 27.0)
-    assert by_decord.shape[1:3] == (seen.height, seen.width)
+    assert by_decord.shape[1:3] == (seen.outline.height, seen.outline.width)
     # decord turns before it makes RGB of the samples, which blends colours at other places.
     assert np.abs(by_decord - by_pyav).mean() < 1
 
