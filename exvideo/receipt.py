@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,20 @@ def read_receipt(folder: UPath) -> Receipt | None:
 
 def digest_of(document: Any) -> str:
     """SHA-256 over canonical JSON: equal documents, equal digests."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_canonical(document)).hexdigest()
+
+
+def digest_of_all(documents: Iterable[Any]) -> str:
+    """`digest_of` the list of them, of which one at a time is in memory."""
+    digest = hashlib.sha256(b"[")
+    for place, document in enumerate(documents):
+        digest.update(b"," * bool(place) + _canonical(document))
+    digest.update(b"]")
+    return digest.hexdigest()
+
+
+def _canonical(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), default=str).encode()
 
 
 def write_atomically(path: UPath, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """The manifest of clips: one row a candidate. Clips are virtual: nothing is re-encoded."""
 
+import sys
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -65,8 +66,8 @@ class Clip(BaseModel):
     @field_validator("scores", mode="before")
     @classmethod
     def _from_map(cls, value: Any) -> Any:
-        """Arrow gives a map as pairs."""
-        return {} if value is None else dict(value)
+        """Arrow gives a map as pairs; the few names are the same objects in all clips."""
+        return {sys.intern(name): score for name, score in dict(value or {}).items()}
 
     def rejected(self, reason: str) -> "Clip":
         """The same clip with a reason against it."""
