@@ -55,6 +55,8 @@ class Lineage(_Record):
     file: str
     model: str | None = None
     model_folder: str | None = None
+    began_with: str | None = None
+    """The model whose weights its training went on from, with data of its own."""
     data: str | None = None
     shards: tuple[str, ...] = ()
     clips_manifest: str | None = None
@@ -72,6 +74,7 @@ class Lineage(_Record):
         licences = (f"{count} files: {name}" for name, count in self.licences().items())
         told = [
             ("model", self.model),
+            ("began with", self.began_with),
             ("data", self.data and f"latents {self.data}, {len(self.shards)} shards"),
             ("clips", self.clips_manifest and f"{len(self.clips)} of {self.clips_manifest}"),
             ("source files", str(len(self.sources)) if self.sources else None),
@@ -98,7 +101,9 @@ def trace_model(model: str, data: str | None, root: UPath, file: str = "") -> Li
     if receipt := _output(root, "post_tuned_model", model):
         folder, told = receipt
         known = told.inputs.get("latent_shards")
-        found = found.model_copy(update={"model_folder": str(folder), "data": known or data})
+        began = told.figures.get("began with")
+        update = {"model_folder": str(folder), "data": known or data}
+        found = found.model_copy(update={**update, "began_with": began and str(began)})
     else:
         breaks.append(f"no post_tuned_model below {root} has the digest {model[:12]}")
     return _data(found, root, breaks)

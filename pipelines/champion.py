@@ -6,13 +6,12 @@ python -m pipelines.champion --preset tiny
 import sys
 from typing import TYPE_CHECKING, Any
 
-from upath import UPath
-
 from exvideo.config import Preset
 from exvideo.errors import InputError
 from exvideo.receipt import Figure, digest_of, write_atomically
 from pipelines.evaluation_grid import OTHER_FIGURES, drawn_with, real_clips
 from pipelines.stage import Job, Outcome, Stage, main
+from pipelines.training_start import registered_weights
 
 if TYPE_CHECKING:
     from exvideo.evaluation.gate import Verdict
@@ -99,22 +98,12 @@ def _measured(job: Job, champion: "Version") -> "Numbers":
     from exvideo.models import read_metadata
     from exvideo.models.positions import walk_period
     from exvideo.precision import choose_precision
-    from exvideo.sources.file_digests import sha256_of
-    from exvideo.video.local_copy import local_copy
 
     preset, config = job.preset, job.preset.evaluation
     precision = choose_precision(config.precision, best_device()).precision
     raft = load_raft(config.flow, best_device())
     networks = load_networks(config.networks, best_device())
-    weights = UPath(champion.tags["weights"])
-    if not weights.exists():
-        raise InputError(
-            f"the champion's weights are gone from {weights}: put them back, or name another "
-            f"champion with `exvideo promote VERSION --preset {preset.name}`"
-        )
-    with local_copy(weights) as path:
-        if sha256_of(path) != champion.sha256:
-            raise InputError(f"{weights} is not what version {champion.number} was registered with")
+    with registered_weights(champion, preset) as path:
         metadata = read_metadata(path)
         folder = job.scratch / f"version-{champion.number}"
         real = real_clips(job.preset, job.inputs, folder, job.progress)

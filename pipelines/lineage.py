@@ -37,6 +37,8 @@ def main(argv: Sequence[str]) -> int:
 def _lines(found: Lineage) -> Iterator[str]:
     yield found.file
     yield f"  model    {_short(found.model)}  {found.model_folder or ''}"
+    if found.began_with:
+        yield f"  began    {_short(found.began_with)}  with its own data: `exvideo lineage` of it"
     yield f"  data     {_short(found.data)}  {len(found.shards)} shards"
     yield f"  clips    {_short(found.clips_manifest)}  {len(found.clips)} clips with latents"
     licences = ", ".join(f"{count} {name}" for name, count in found.licences().items())

@@ -8,19 +8,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from exvideo.config import Precision, Preset, TrainingConfig
+from exvideo.config import Precision, TrainingConfig
 from exvideo.config.machine import training_faults
 from exvideo.errors import InputError
 from exvideo.receipt import Figure
 from exvideo.sources.file_digests import sha256_of
-from pipelines.base_digest import base_digest
 from pipelines.curation_artifacts import log_curation
 from pipelines.curves import Curves
 from pipelines.latent_shards import SPEED
 from pipelines.stage import Job, Outcome, Stage, main
+from pipelines.training_identity import fingerprint, sections, work
 from pipelines.training_limits import check_on_the_way, check_start
+from pipelines.training_start import STARTED_FROM, fetch_start, started_from
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -42,46 +43,6 @@ FILES = {
     "curve": "loss.png",
     "model": "model.json",
 }
-
-INDIFFERENT = {
-    "ranks",
-    "nodes",
-    "micro_batch_size",
-    "frame_ranks",
-    "zero_stage",
-    "offload_optimizer",
-    "activation_checkpointing",
-    "activation_gib",
-    "attention",
-    "compile",
-    "log_every",
-    "validate_every",
-    "validation_clips",
-    "sample_clips",
-    "checkpoint_every",
-    "keep_checkpoints",
-    "copy_checkpoints",
-    "loader_workers",
-}
-"""Training settings that leave the weights as they are, but for rounding."""
-
-
-def sections(preset: Preset) -> Any:
-    return [*work(preset), preset.training.steps]
-
-
-def work(preset: Preset) -> list[Any]:
-    """What a step computes: a training goes on from its checkpoint when all else changes."""
-    # A cosine ends with the steps, so that each of them is another one with more.
-    ends = {"steps"} if preset.training.schedule == "constant" else set()
-    # Without what stands at its default: an option that comes later leaves trainings of now alone.
-    training = preset.training.model_dump(exclude=INDIFFERENT | ends, exclude_defaults=True)
-    return [training, preset.model.model_dump(exclude_defaults=True), preset.clips.num_frames]
-
-
-def fingerprint(preset: Preset) -> str:
-    """The files of a local base model's U-Net."""
-    return base_digest(preset, ("unet",))
 
 
 def run(job: Job) -> Outcome:
@@ -123,6 +84,8 @@ def run(job: Job) -> Outcome:
         digest = sha256_of(training.extension)
         figures = {**_figures(job, rows, tracked), **page}
         figures["precision"] = training.training.precision
+        if training.starts_from is not None:
+            figures["began with"] = training.starts_from
         if training.snapshots.is_dir():
             figures["snapshots for exvideo average"] = str(training.snapshots)
         figures["model version"] = _register(job, training, tracked, figures, digest)
@@ -198,7 +161,8 @@ def _register(
     """A version of the preset's model in MLflow: where its weights lie, and what it is."""
     base, name = job.preset.model.base.path, job.preset.tracking.experiment
     weights = str(job.output / FILES["extension"])
-    card = f"""{base}, extended to {training.num_frames} frames by {figures["steps"]} steps.
+    begun = f" from the weights {training.starts_from[:12]} on" if training.starts_from else ""
+    card = f"""{base}, extended to {training.num_frames} frames by {figures["steps"]} steps{begun}.
 
 | validation loss | |
 |---|---|
@@ -214,6 +178,7 @@ def _register(
         "num_frames": str(training.num_frames),
         "steps": str(figures["steps"]),
         "data_digest": training.data_digest,
+        STARTED_FROM: training.starts_from or "",
     }
     return f"{name} {tracked.register_model(name, 'training', card, tags)}"
 
@@ -241,6 +206,7 @@ def _training_job(job: Job) -> tuple["TrainingJob", str]:
         precision, device = begun.training.precision, ""
         job.progress.say(f"training in {precision}, as this training began")
     evaluation = job.preset.evaluation
+    start = started_from(job.preset, shards.receipt.digest)
     made = TrainingJob(
         training=job.preset.training.model_copy(update={"precision": precision}),
         model=job.preset.model,
@@ -249,8 +215,12 @@ def _training_job(job: Job) -> tuple["TrainingJob", str]:
         guidance=(evaluation.min_guidance_scale, evaluation.max_guidance_scale),
         latents=str(shards.file("manifest")),
         data_digest=shards.receipt.digest,
+        starts_from=start.sha256 if start else None,
         folder=folder,
     )
+    if start is not None:
+        job.progress.say(f"this training begins with version {start.number}'s weights")
+        fetch_start(start, job.preset, made.start)
     return made, device
 
 

@@ -21,6 +21,9 @@ class TrainingConfig(Section):
 
     steps: Count
     """Updates of the weights."""
+    start: Literal["base", "champion"] = "base"
+    """What the extension begins with: the base's own weights, or those of the registry's champion
+    where there is one that was trained on other latents."""
     ranks: Workers
     """Processes, one a device; another number goes on with the same training."""
     nodes: Count | None = None

@@ -23,12 +23,18 @@ class TrainingJob(BaseModel):
     latents: str
     """The latent manifest's path or URL; the shards lie beside it."""
     data_digest: str
+    starts_from: str | None = None
+    """SHA-256 of the extension that the training begins with, `start`; None for the base alone."""
     folder: Path
     """A local folder."""
 
     @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
+
+    @property
+    def start(self) -> Path:
+        return self.folder / "start.safetensors"
 
     @property
     def metrics(self) -> Path:

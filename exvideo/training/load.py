@@ -14,6 +14,7 @@ from exvideo.models import (
     configure_attention,
     extend,
     freeze_base,
+    load_extension,
     load_unet,
 )
 from exvideo.training.job import TrainingJob
@@ -37,12 +38,17 @@ def load_clips(job: TrainingJob) -> tuple[LatentClips, LatentClips]:
 
 
 def load_extended_unet(job: TrainingJob) -> ModelMixin:
-    """The base in float32, extended, its attention and activations as the job asks."""
+    """The base in float32, extended, with its attention and activations as the job asks.
+
+    The extension is as another training left it where the job starts from one.
+    """
     # NaN gradients are reported of cuDNN's attention (pytorch #196678, cudnn-frontend #1072);
     # without it, torch takes its flash kernel in half precision.
     torch.backends.cuda.enable_cudnn_sdp(False)
     unet: Any = load_unet(job.model.base)
     extend(unet, job.num_frames, **job.model.extension())
+    if job.starts_from is not None:
+        load_extension(unet, job.start)
     freeze_base(unet, job.training.parts)
     configure_attention(unet, job.training.attention)
     checkpoint_activations(unet, job.training.activation_checkpointing)

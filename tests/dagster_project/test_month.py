@@ -37,6 +37,7 @@ SMALL: dict[str, Any] = {
     "latents.clips_per_shard": 4,
     "latents.noise_augmentations": 1,
     "training.steps": 2,
+    "training.start": "champion",
     "training.precision": "float32",
     "training.warmup_steps": 1,
     "training.ema_decay": 0.0,
@@ -193,7 +194,9 @@ def test_a_month(month: Month) -> None:
     assert month.sensor().startswith("trained: 4 new video files since the model of 09 November")
     gate = month.receipt("champion").figures
     assert (gate["passes"], gate["candidate"], month.champion()) == (False, "version 2", "1")
-    assert Registry(month.preset).version("2").tags["gate.verdict"].startswith("refused: ")
+    one, two = (Registry(month.preset).version(number) for number in ("1", "2"))
+    assert two.tags["gate.verdict"].startswith("refused: ")
+    assert (one.tags["started_from"], two.tags["started_from"]) == ("", one.sha256)
 
     again = month.written("latent_shards", "shard-*.parquet")
     assert {name: again[name] for name in shards} == shards, "what was encoded stays as it was"

@@ -107,5 +107,5 @@ def test_the_gate_decides_respects_people_and_measures_anew_what_does_not_compar
     with pytest.raises(InputError, match="is not what version"):
         champion.run(gate_job(job, second_digest))
     weights.unlink()
-    with pytest.raises(InputError, match="the champion's weights are gone"):
+    with pytest.raises(InputError, match="weights of version 1 are gone"):
         champion.run(gate_job(job, second_digest))

@@ -25,8 +25,12 @@ from tests.training.tiny import BASE, NUM_FRAMES, MadeClips, training_config
 ROOT = Path(__file__).parent.parent.parent
 
 
-def write_latents(folder: UPath) -> tuple[str, str]:
-    """Five clips to train on and two held out; returns the manifest's name and digest."""
+TRAINED_ON = 5
+"""Clips; two more are held out."""
+
+
+def write_latents(folder: UPath, left_out: int = 0) -> tuple[str, str]:
+    """Seven clips, of which the manifest may leave some out; returns its name and digest."""
     folder.mkdir(parents=True, exist_ok=True)
     made = MadeClips(7).clips
     rows = [
@@ -71,11 +75,12 @@ def write_latents(folder: UPath) -> tuple[str, str]:
     clips = [
         LatentClip(
             clip_id=row.clip_id,
-            split="held_out" if index >= 5 else "train",
+            split="held_out" if index >= TRAINED_ON else "train",
             fps=24.0,
             motion_bucket_id=100,
         )
         for index, row in enumerate(rows)
+        if not TRAINED_ON - left_out <= index < TRAINED_ON
     ]
     return write_manifest(folder, manifest_of(clips, [sidecar], "0" * 64))
 
@@ -95,8 +100,12 @@ class StageRun:
         document["training"] = training_config(**training).model_dump(mode="json")
         root.mkdir(parents=True)
         self.preset_file.write_text(yaml.safe_dump(document))
+        self.give_latents()
+
+    def give_latents(self, left_out: int = 0) -> None:
+        """The stage's input, without the last clips to train on."""
         shards = stage_folder(self.preset, "latent_shards")
-        name, digest = write_latents(shards / "made")
+        name, digest = write_latents(shards / "made", left_out)
         write_receipt(
             shards,
             Receipt(
@@ -105,7 +114,7 @@ class StageRun:
                 folder="made",
                 digest=digest,
                 files={"manifest": name},
-                figures={"training clips": 5},
+                figures={"training clips": TRAINED_ON - left_out},
                 seconds=0,
             ),
         )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from exvideo.config import load_preset
-from pipelines.post_tuned_model import sections, work
+from pipelines.training_identity import sections, work
 
 
 @pytest.mark.parametrize(
