@@ -78,6 +78,14 @@ class TrackedRun:
         run.log_tags(tags or {})
         return run
 
+    @classmethod
+    def end_running(cls, preset: Preset, stage_key: str, status: Status) -> None:
+        """End the run of `stage_key`, should there be one that is said to be running."""
+        client = _client(tracking_uri(preset))
+        ours = f"tags.`{STAGE_KEY}` = '{stage_key}' and attributes.status = 'RUNNING'"
+        for run in client.search_runs([_experiment(client, preset)], ours):
+            client.set_terminated(run.info.run_id, status)
+
     def log_tags(self, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
             self._client.set_tag(self.run_id, key, value)

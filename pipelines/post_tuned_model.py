@@ -293,7 +293,12 @@ def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
     apart = training.folder != job.scratch.absolute()
     latents = job.inputs["latent_shards"].receipt.figures
     key = f"{job.work}-{training.training.steps}" if apart else job.work
-    run = TrackedRun.open_or_resume(preset, key, f"{preset.name}-{key[:12]}", dagster_tags())
+    try:
+        run = TrackedRun.open_or_resume(preset, key, f"{preset.name}-{key[:12]}", dagster_tags())
+    except (SystemExit, KeyboardInterrupt):
+        # Its ranks may be at work already, and MLflow may have made the run without our knowing.
+        TrackedRun.end_running(preset, key, "KILLED")
+        raise
     try:
         job.progress.say(f"MLflow run: {run.url(preset.tracking.ui_url)}")
         run.log_parameters(preset.model_copy(update={"training": training.training}))

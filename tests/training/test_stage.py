@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -134,6 +135,22 @@ def test_a_job_on_two_ranks_survives_a_sigterm_as_if_it_had_not_been(
     assert all(one[name].equal(other[name]) for name in one)
     for file in ("middle", "curve", "model", "extension ema-0.9"):
         assert whole.output(file).stat().st_size > 0
+
+
+def test_a_stop_while_mlflow_opens_the_run_ends_it_as_killed(
+    tmp_path: Path, trained_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = StageRun(tmp_path / "root", steps=2)
+    opened = TrackedRun.open_or_resume
+
+    def stopped(*told: Any) -> None:
+        opened(*told)
+        raise SystemExit(128 + signal.SIGTERM)
+
+    monkeypatch.setattr(TrackedRun, "open_or_resume", stopped)
+    with pytest.raises(SystemExit):
+        stage.run_here()
+    assert mlflow_run(stage)[1].info.status == "KILLED"
 
 
 def test_the_model_is_registered_once_with_its_card(whole: StageRun) -> None:
