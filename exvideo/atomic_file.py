@@ -8,7 +8,7 @@ from pathlib import Path
 
 from upath import UPath
 
-PART = f"*.{'[0-9a-f]' * 32}.part"
+PART = f".{'[0-9a-f]' * 32}.part"
 
 
 def is_local(path: UPath) -> bool:
@@ -32,9 +32,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def remove_parts(folder: Path) -> None:
-    """Delete what killed writers have left below a folder that nobody else writes to."""
-    for part in folder.rglob(PART):
+def remove_parts(folder: Path, of: str = "*") -> None:
+    """Delete what killed writers have left below a folder, of files that nobody else writes.
+
+    `of` is a pattern of their names.
+    """
+    for part in folder.rglob(of + PART):
         part.unlink(missing_ok=True)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,8 @@ import psutil
 import pytest
 from upath import UPath
 
-from exvideo.supervised import SupervisedProcess
 from tests.ports import free_port
+from tests.server import serving
 
 
 @pytest.fixture(scope="module")
@@ -90,23 +89,19 @@ class RealStore:
         }
         command = [str(Path(sys.executable).with_name("weed")), "server", "-filer"]
         command += [f"-{name}={value}" for name, value in options.items()]
-        # Supervised: it ends with these tests, however they end.
-        with self._log.open("ab") as log:
-            self._process = SupervisedProcess(command, stdout=log, stderr=log)
+        self._process = serving(command, self._log, self._takes_a_file)
+
+    def _takes_a_file(self) -> bool:
+        from botocore.exceptions import BotoCoreError  # as slow to import as the rest
+
         # Those in front answer before the volumes do, so only what is written tells.
         probe = UPath("s3://probe", key="test", secret="test", endpoint_url=self.url)
-        deadline = time.monotonic() + 200
-        while True:
-            try:
-                probe.mkdir(exist_ok=True)
-                (probe / "file").write_bytes(b"here")
-                return
-            except Exception:
-                if time.monotonic() > deadline or self._process.poll() is not None:
-                    self.kill()
-                    print(self._log.read_text()[-4000:])
-                    raise
-                time.sleep(0.1)
+        try:
+            probe.mkdir(exist_ok=True)
+            (probe / "file").write_bytes(b"here")
+        except (OSError, BotoCoreError):
+            return False
+        return True
 
     def kill(self) -> None:
         """SIGKILL, as when its machine fails."""

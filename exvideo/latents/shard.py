@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 from upath import UPath
 
-from exvideo.atomic_file import atomic_file, is_local
+from exvideo.atomic_file import atomic_file, is_local, remove_parts
 from exvideo.clips.manifest import Clip
 from exvideo.latents.manifest import PARQUET_MAGIC, Encoding, Shard, Sidecar
 from exvideo.latents.schema import LatentRow, Statistics, to_table
@@ -92,7 +92,10 @@ class ShardWriter:
 
 @contextmanager
 def open_shard(folder: UPath, name: str, schema: pa.Schema) -> Iterator[ShardWriter]:
-    """Write `<name>.parquet`, which takes its place when the block ends well."""
+    """Write `<name>.parquet`, which takes its place when the block ends well.
+
+    What is left of this shard by whoever was killed over it is removed.
+    """
     path = folder / f"{name}.parquet"
     with _published(path) as part:
         writer = ShardWriter(part, path.name, schema)
@@ -161,5 +164,9 @@ def _published(path: UPath) -> Iterator[Path]:
             yield part
             path.fs.put_file(str(part), path.path)  # object stores publish all or nothing
         return
-    with atomic_file(Path(str(path))) as part:
+    local = Path(str(path))
+    # A shard is one worker's at a time. One that is only taken for dead can't publish any more,
+    # which costs nothing.
+    remove_parts(local.parent, f"{local.stem}.*")
+    with atomic_file(local) as part:
         yield part

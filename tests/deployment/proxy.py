@@ -9,9 +9,8 @@ from base64 import b64encode
 from pathlib import Path
 
 from exvideo.config import PROJECT
-from exvideo.supervised import SupervisedProcess
-from tests.operation.road import wait_for
 from tests.ports import free_port
+from tests.server import serving
 
 TEMPLATE = PROJECT / "deployment" / "proxy" / "exvideo.conf.template"
 
@@ -68,12 +67,9 @@ class Proxy:
         self._trust = ssl.create_default_context(cafile=str(folder / "certificate"))
         self.log = folder / "nginx.log"
         command = [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf")]
-        with self.log.open("wb") as log:
-            self._process = SupervisedProcess(command, stdout=log, stderr=log)
-        wait_for(lambda: self._up(), f"nginx: {self.log.read_text()}")
+        self._process = serving(command, self.log, self._up)
 
     def _up(self) -> bool:
-        assert self._process.poll() is None, self.log.read_text()
         try:
             self.ask("mlflow.example.org", "/health")
         except OSError:

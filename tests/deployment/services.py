@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -17,6 +16,7 @@ from exvideo.config import PROJECT
 from exvideo.supervised import SupervisedProcess
 from tests.deployment.compose import Native, clean_environment, load
 from tests.ports import free_port
+from tests.server import serving
 
 PORTS = ("3000", "4000", "5000", "5432", "6379", "8333")
 
@@ -30,9 +30,6 @@ SECRETS = {
     "RAY_CPUS": "1",
     "MLFLOW_HOST": "mlflow.example.org",
 }
-
-PATIENCE_S = 300
-"""A service may take, on a machine that does other things."""
 
 
 def postgres_binaries() -> Path | None:
@@ -120,14 +117,7 @@ class Services:
             "OMP_NUM_THREADS": "1",
             **environment,
         }
-        deadline = time.monotonic() + PATIENCE_S
-        with self.log(name).open("wb") as log:
-            process = SupervisedProcess(command, whole, stdout=log, stderr=log)
-            while not ready():
-                assert time.monotonic() < deadline, f"{name}: {self.log(name).read_text()[-3000:]}"
-                if process.poll() is not None:
-                    process = SupervisedProcess(command, whole, stdout=log, stderr=log)
-                time.sleep(0.25)
+        process = serving(command, self.log(name), ready, whole, started_again=True)
         self._processes.append(process)
 
     def log(self, name: str) -> Path:

@@ -42,6 +42,16 @@ def test_an_error_while_writing_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_takes_a_shard_over_removes_what_is_left_of_it_and_nothing_of_others(tmp_path):
+    for name in ("shard-0.parquet", "shard-0.json", "shard-01.parquet", "manifest.json"):
+        (tmp_path / f"{name}.{'0f' * 16}.part").touch()
+    write_shard(UPath(tmp_path), "shard-0", ["a"])
+    assert sorted(it.name.partition(".")[0] for it in tmp_path.glob("*.part")) == [
+        "manifest",
+        "shard-01",
+    ]
+
+
 def test_a_shard_without_sidecar_is_not_finished(tmp_path):
     with open_shard(UPath(tmp_path), "shard-0", SCHEMA) as writer:
         writer.write(row("a"), source_clip("a"))

@@ -1,7 +1,9 @@
 """The stage, from a clips manifest to training samples, on an object store."""
 
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ from exvideo.config.base_folder import SVD_XT
 from exvideo.errors import InputError
 from exvideo.latents.dataset import LatentClips
 from exvideo.latents.manifest import LatentManifest, read_manifest
-from exvideo.latents.plan import plan_shards
+from exvideo.latents.plan import ShardPlan, plan_shards
 from exvideo.latents.shard_worker import EncodingTask, ShardWorker
+from exvideo.latents.speed import Done
 from exvideo.progress import Silent
 from exvideo.receipt import Receipt, read_receipt, stage_folder, write_receipt
 from pipelines.latent_shards import STAGE
@@ -115,6 +118,31 @@ def output_of(preset: Preset, file: str) -> UPath:
 def latents_of(preset: Preset) -> LatentManifest:
     receipt = read_receipt(stage_folder(preset, "latent_shards"))
     return read_manifest(output_of(preset, receipt.files["manifest"]))
+
+
+class KilledOnce(ShardWorker):
+    """Dies within a shard where its sources' folder says so."""
+
+    def write(self, plan: ShardPlan) -> Iterator[Done]:
+        deadly = self.task.sources / "deadly"
+        for done in super().write(plan):
+            yield done
+            if deadly.exists():
+                deadly.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_stage_that_ends_well_leaves_no_part_of_a_killed_workers_shard(
+    videos, tmp_path, monkeypatch
+):
+    preset = preset_at(UPath(tmp_path / "data"), tmp_path / "scratch")
+    sources = finish_inputs(preset, videos, [make_clip(videos, it) for it in "abc"])
+    (sources / "deadly").touch()
+    monkeypatch.setattr("exvideo.latents.shard_worker.ShardWorker", KilledOnce)
+    run_stage(STAGE, preset, Silent())
+    assert not (sources / "deadly").exists()
+    assert len(list((tmp_path / "data").rglob("shard-*.parquet"))) == 2
+    assert list((tmp_path / "data").rglob("*.part")) == []
 
 
 def test_without_a_kept_clip_it_says_where_the_reasons_are(videos, tmp_path):

@@ -5,13 +5,12 @@ Other tests of the same worker find no daemon of theirs.
 
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.operation.road import PATIENCE_S, Road
+from tests.operation.road import PATIENCE_S, Road, wait_for
 
 OUTPUT = Path(__file__).parent.parent.parent / "test-output"
 
@@ -35,24 +34,13 @@ def demo(road: Road) -> subprocess.CompletedProcess[str]:
 def uis(road: Road, demo: subprocess.CompletedProcess[str]) -> Iterator[Road]:
     """`exvideo up` over what the demo has made."""
     ports = ["--port", str(road.dagster_port), "--mlflow-port", str(road.mlflow_port)]
-    process = road.start("up", *ports)
-    assert process.stdout is not None
-    lines: list[str] = []
-    ready = threading.Event()
-
-    def read() -> None:
-        for line in process.stdout or ():
-            lines.append(line)
-            if "Ctrl-C stops both" in line:
-                ready.set()
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        assert ready.wait(PATIENCE_S), "".join(lines)
-        yield road
-    finally:
-        process.send_signal(signal.SIGINT)
-        code = process.wait(PATIENCE_S)
-        (OUTPUT / "up.log").write_text("".join(lines))
+    with road.started("up", *ports) as up:
+        try:
+            wait_for(lambda: "Ctrl-C stops both" in up.text or up.ended, "the UIs are up")
+            assert not up.ended, up.text
+            yield road
+        finally:
+            up.process.send_signal(signal.SIGINT)
+            code = up.process.wait(PATIENCE_S)
+            (OUTPUT / "up.log").write_text(up.text)
     assert code == 0

@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,27 @@ SMALL: dict[str, Any] = {
 
 
 @dataclass
+class Program:
+    """A running command and its lines."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def read(self) -> None:
+        """Returns when it has nothing more to say."""
+        for line in self.process.stdout or ():
+            self.lines.append(line)
+
+
+@dataclass
 class Road:
     """A data root with its settings and, once they are up, its UIs' addresses."""
 
@@ -70,14 +94,25 @@ class Road:
         sets = [part for k, v in settings.items() for part in ("--set", f"{k}={json.dumps(v)}")]
         return [sys.executable, "-m", "pipelines.cli", *words, "--preset", "tiny", *sets]
 
-    def start(self, *words: str, **overrides: Any) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    @contextmanager
+    def started(self, *words: str, **overrides: Any) -> Iterator[Program]:
+        """A command in the background, killed at the end of the block."""
+        process = subprocess.Popen(
             self.command(*words, **overrides),
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        program = Program(process)
+        reader = threading.Thread(target=program.read, daemon=True)
+        reader.start()
+        try:
+            yield program
+        finally:
+            process.kill()
+            process.wait()
+            reader.join(PATIENCE_S)
 
     def run(self, *words: str, **overrides: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

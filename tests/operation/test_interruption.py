@@ -4,33 +4,23 @@ import os
 import pty
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import dagster as dg
 import psutil
 import pytest
 
 from tests.dagster_project.pool_job import pool_holder
-from tests.operation.road import PATIENCE_S, Road, started_by, wait_for
+from tests.operation.road import PATIENCE_S, Program, Road, started_by, wait_for
 from tests.process.census import lives
 
 ENDLESS = {"source.rendered_clips": 100_000}
 """A first stage that is still at work when it is interrupted."""
 
 
-@dataclass
-class Demo:
-    """A running demo, its lines and its processes."""
-
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.lines)
+class Demo(Program):
+    """A running demo and its processes."""
 
     @property
     def dagster(self) -> psutil.Process:
@@ -58,20 +48,8 @@ def _child(parent: psutil.Process, module: str) -> psutil.Process:
 
 @contextmanager
 def _demo(road: Road, **overrides: object) -> Iterator[Demo]:
-    demo = Demo(road.start("demo", **overrides))
-
-    def read() -> None:
-        for line in demo.process.stdout or ():
-            demo.lines.append(line)
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        yield demo
-    finally:
-        demo.process.kill()
-        demo.process.wait()
-        reader.join(PATIENCE_S)
+    with road.started("demo", **overrides) as program:
+        yield Demo(program.process, program.lines)
 
 
 @pytest.fixture(scope="module")

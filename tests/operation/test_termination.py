@@ -1,8 +1,10 @@
 """However a training run is ended, none of its processes is left and MLflow tells the truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 
+import dagster as dg
 import psutil
 import pytest
 
@@ -12,6 +14,25 @@ LONG = {"training.steps": 100_000, "training.ranks": 2, "training.batch_size": 2
 
 SEEDS = count(100)
 """Each makes a training of its own, not a resumed one."""
+
+
+@pytest.fixture
+def run_id(uis: Road) -> Iterator[str]:
+    """A training run that only its test ends; where that has failed, it is ended all the same.
+
+    A run that lived on would keep the pool's slot from the next test's.
+    """
+    run_id = uis.launch("post_tuned_model", **LONG, **{"training.seed": next(SEEDS)})
+    yield run_id
+    with dg.DagsterInstance.local_temp(str(uis.home / "dagster")) as instance:
+        run = instance.get_run_by_id(run_id)
+        if not run.is_finished:
+            uis.terminate(run_id, "MARK_AS_CANCELED_IMMEDIATELY")
+        for process in started_by(run_id):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        slots = instance.event_log_storage
+        wait_for(lambda: run_id not in slots.get_concurrency_run_ids(), "its slot is free")
 
 
 def _terminate(road: Road, run_id: str) -> None:
@@ -46,13 +67,13 @@ def _kill_supervisor(road: Road, run_id: str) -> None:
 )
 def test_ending_a_training_run_in_dagster(
     uis: Road,
+    run_id: str,
     end: Callable[[Road, str], None],
     at_steps: bool,
     dagster_status: str,
     mlflow_status: str,
 ) -> None:
     """While its ranks make steps, where they write a checkpoint first, or already as they start."""
-    run_id = uis.launch("post_tuned_model", **LONG, **{"training.seed": next(SEEDS)})
     wait_for(lambda: _has_begun(uis, run_id, at_steps), "the training has begun")
     assert len(_ranks(run_id)) == 2
 

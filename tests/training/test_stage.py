@@ -236,17 +236,18 @@ def test_a_refusal_by_the_ranks_is_said_plainly_and_fails_the_run(tmp_path: Path
 
 
 def test_a_shorter_job_is_trained_apart_and_the_longer_one_stays(
-    whole: StageRun, trained_here: None
+    tmp_path: Path, trained_here: None
 ) -> None:
-    long = whole.receipt
-    whole.change("\n  ranks: 2", "\n  ranks: 1")  # which makes no other training of it
-    whole.change(f"steps: {STEPS}", "steps: 2")
-    assert f"is at step {STEPS} already" in whole.run_here()
-    assert [row["step"] for row in whole.rows() if "loss" in row] == [1, 2]
-    assert whole.receipt.figures["mlflow_run_id"] != long.figures["mlflow_run_id"]
-    whole.change("steps: 2", f"steps: {STEPS}")
-    whole.run_here()
-    assert (whole.receipt.digest, whole.receipt.figures["mlflow_run_id"]) == (
+    stage = StageRun(tmp_path / "root", steps=4, log_every=1)
+    stage.run_here()
+    long = stage.receipt
+    stage.change("\n  steps: 4", "\n  steps: 2")
+    assert "is at step 4 already" in stage.run_here()
+    assert [row["step"] for row in stage.rows() if "loss" in row] == [1, 2]
+    assert stage.receipt.figures["mlflow_run_id"] != long.figures["mlflow_run_id"]
+    stage.change("\n  steps: 2", "\n  steps: 4")
+    stage.run_here()
+    assert (stage.receipt.digest, stage.receipt.figures["mlflow_run_id"]) == (
         long.digest,
         long.figures["mlflow_run_id"],
     )
