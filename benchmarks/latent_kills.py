@@ -132,6 +132,7 @@ def main() -> None:
 
 
 def _rounds(root: Path, killer: Killer) -> None:
+    root.mkdir(parents=True, exist_ok=True)
     undisturbed = root / "undisturbed"
     with (root / "log.txt").open("wb") as log:
         for stage in ("pipelines.source_videos", "pipelines.clips", STAGE):
