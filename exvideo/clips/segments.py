@@ -38,8 +38,6 @@ UNSHARED = {"mjpeg"}
 class Segment:
     """Frames of a file, from a key frame on."""
 
-    start: int
-    """The first one's number."""
     num_frames: int
     key: VideoPacket
     """Its first packet."""
@@ -133,4 +131,4 @@ def _starts(packets: Sequence[VideoPacket], least: float) -> list[int]:
 
 def _segment(packets: Sequence[VideoPacket], start: int, end: int) -> Segment:
     next_key = packets[end] if end < len(packets) else None
-    return Segment(start, end - start, packets[start], next_key)
+    return Segment(end - start, packets[start], next_key)
