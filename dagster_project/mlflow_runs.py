@@ -21,10 +21,10 @@ def settle_mlflow_runs(
     started = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_START)
     if all(it.step_key != TRACKED for it in started):
         return  # there is none, and MLflow imports for many seconds
-    from exvideo.tracking import settle_runs_of
+    from exvideo.tracking import DAGSTER_RUN_ID, settle_runs
 
     try:
         preset = PresetResource(**preset_config(run)).load()
     except InputError:
         return  # refused before its first step, so that it has opened none
-    settle_runs_of(preset, dagster_run_id=run.run_id, status=status)
+    settle_runs(preset, DAGSTER_RUN_ID, run.run_id, status)

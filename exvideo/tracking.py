@@ -78,14 +78,6 @@ class TrackedRun:
         run.log_tags(tags or {})
         return run
 
-    @classmethod
-    def end_running(cls, preset: Preset, stage_key: str, status: Status) -> None:
-        """End the run of `stage_key`, should there be one that is said to be running."""
-        client = _client(tracking_uri(preset))
-        ours = f"tags.`{STAGE_KEY}` = '{stage_key}' and attributes.status = 'RUNNING'"
-        for run in client.search_runs([_experiment(client, preset)], ours):
-            client.set_terminated(run.info.run_id, status)
-
     def log_tags(self, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
             self._client.set_tag(self.run_id, key, value)
@@ -272,10 +264,10 @@ def set_run_status(tracking_uri: str, run_id: str, status: Status) -> None:
     _client(tracking_uri).set_terminated(run_id, status)
 
 
-def settle_runs_of(preset: Preset, dagster_run_id: str, status: Status) -> list[str]:
-    """Give every unfinished run that a Dagster run has opened its end status; returns their ids.
+def settle_runs(preset: Preset, tag: str, value: str, status: Status) -> list[str]:
+    """Give every unfinished run with that value of a tag its end status; returns their ids.
 
-    What had finished before the Dagster run failed stays FINISHED.
+    What had finished before stays FINISHED.
     """
     embedded = preset.tracking.tracking_uri is None
     if embedded and not (_embedded_folder(preset) / "mlflow.db").exists():
@@ -285,10 +277,10 @@ def settle_runs_of(preset: Preset, dagster_run_id: str, status: Status) -> list[
     experiment = client.get_experiment_by_name(preset.tracking.experiment)
     if experiment is None:
         return []
-    opened = f"tags.`{DAGSTER_RUN_ID}` = '{dagster_run_id}'"
+    tagged = f"tags.`{tag}` = '{value}'"
     unsettled = [
         run.info.run_id
-        for run in client.search_runs([experiment.experiment_id], opened)
+        for run in client.search_runs([experiment.experiment_id], tagged)
         if run.info.status not in ("FINISHED", status)
     ]
     for run_id in unsettled:

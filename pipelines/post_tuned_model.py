@@ -287,7 +287,7 @@ def _terminable() -> Iterator[None]:
 def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
     """The job's MLflow run; whatever ends the block, the run's status says it."""
     job.progress.doing("opening the MLflow run")
-    from exvideo.tracking import TrackedRun, dagster_tags
+    from exvideo.tracking import STAGE_KEY, TrackedRun, dagster_tags, settle_runs
 
     preset = job.preset
     apart = training.folder != job.scratch.absolute()
@@ -297,7 +297,7 @@ def _tracked(job: Job, training: "TrainingJob") -> Iterator["TrackedRun"]:
         run = TrackedRun.open_or_resume(preset, key, f"{preset.name}-{key[:12]}", dagster_tags())
     except (SystemExit, KeyboardInterrupt):
         # Its ranks may be at work already, and MLflow may have made the run without our knowing.
-        TrackedRun.end_running(preset, key, "KILLED")
+        settle_runs(preset, STAGE_KEY, key, "KILLED")
         raise
     try:
         job.progress.say(f"MLflow run: {run.url(preset.tracking.ui_url)}")

@@ -13,6 +13,7 @@ from upath import UPath
 from exvideo.config import Preset, load_preset
 from exvideo.errors import InputError
 from exvideo.tracking import (
+    DAGSTER_RUN_ID,
     MOST_BYTES,
     TrackedRun,
     dagster_tags,
@@ -20,7 +21,7 @@ from exvideo.tracking import (
     flattened,
     run_url,
     set_run_status,
-    settle_runs_of,
+    settle_runs,
     tracking_uri,
 )
 from tests.process.census import wait_until
@@ -143,7 +144,7 @@ def test_what_a_dagster_run_did_not_finish_gets_its_end(
     )
     failed.end("FAILED")
     done.end("FINISHED")
-    settled = settle_runs_of(preset, dagster_run_id="d1", status="KILLED")
+    settled = settle_runs(preset, DAGSTER_RUN_ID, "d1", "KILLED")
     assert set(settled) == {left.run_id, failed.run_id}
     assert [status(client, it) for it in (left, failed, done, other)] == [
         "KILLED",
@@ -156,7 +157,7 @@ def test_what_a_dagster_run_did_not_finish_gets_its_end(
 
 
 def test_settling_creates_no_database(tmp_path: Path) -> None:
-    assert settle_runs_of(preset_at(str(tmp_path)), dagster_run_id="d1", status="FAILED") == []
+    assert settle_runs(preset_at(str(tmp_path)), DAGSTER_RUN_ID, "d1", "FAILED") == []
     assert list(tmp_path.iterdir()) == []
 
 
