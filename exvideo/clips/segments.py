@@ -18,8 +18,8 @@ from exvideo.clips.outline import Outline, outlined
 from exvideo.clips.scan import FRAMES_PER_REPORT, Scan
 from exvideo.video.at_hand import MOST_BYTES
 from exvideo.video.checked import checked_video, promised_packets
-from exvideo.video.frames import check_readers_agree
-from exvideo.video.packets import VideoPacket, frame_numbers, opened, video_packets
+from exvideo.video.frames import check_readers_agree, indexed
+from exvideo.video.packets import VideoPacket, frame_numbers, opened
 
 SEGMENT_BYTES = MOST_BYTES
 """Of decoded frames, at least. What fits at hand, and is decoded once then, is not shared out."""
@@ -60,8 +60,8 @@ def segments(path: Path, segment_bytes: int) -> Iterator[list[Segment]]:
 
     Raises `RuntimeError` and `av.FFmpegError` as `scan` does.
     """
+    packets, _ = indexed(path)
     with opened(path) as (container, stream):
-        packets = video_packets(container, stream)
         suits = _can_be_shared(container, stream, packets)
         context = stream.codec_context
         frame_bytes = max(1, context.height * context.width * 3 // 2)
@@ -112,12 +112,14 @@ def _can_be_shared(
         and stream.codec_context.name not in UNSHARED
         and promised_packets(container, stream) <= len(packets)
         and not any(packet.is_hidden or packet.damage for packet in packets)
-        and frame_numbers(packets) is not None
     )
 
 
 def _starts(packets: Sequence[VideoPacket], least: float) -> list[int]:
-    """The packets that begin a segment, each of `least` frames or more but for the last."""
+    """The packets that begin a segment, each of `least` frames or more but for the last.
+
+    There is none where frames cannot be told apart by their times.
+    """
     starts: list[int] = []
     before = -1
     for place, number in enumerate(frame_numbers(packets) or []):

@@ -45,7 +45,7 @@ def _read(path: Path, start: int, count: int, stride: int) -> Iterator[Frame]:
         for number in range(start, start + count * stride, stride):
             yield rgb(at_hand[number])
         return
-    packets, suits = _indexed(path)
+    packets, suits = indexed(path)
     done = 0
     if suits:
         try:
@@ -60,12 +60,12 @@ def _read(path: Path, start: int, count: int, stride: int) -> Iterator[Frame]:
 
 def check_readers_agree(path: Path) -> None:
     """Raises `RuntimeError` where decord would read the file and finds other frames in it."""
-    packets, suits = _indexed(path)
+    packets, suits = indexed(path)
     if suits:
         check_decord_counts(path, len(packets))
 
 
-def _indexed(path: Path) -> tuple[Sequence[VideoPacket], bool]:
+def indexed(path: Path) -> tuple[Sequence[VideoPacket], bool]:
     """The file's packets, and whether decord finds the right frames in it."""
     now = path.stat()
     return _index(path, now.st_size, now.st_mtime_ns)

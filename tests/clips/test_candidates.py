@@ -14,6 +14,7 @@ from exvideo.clips.funnel import check_some_kept
 from exvideo.clips.manifest import Clip
 from exvideo.clips.read import read_clip
 from exvideo.clips.transnet import TransNet
+from exvideo.clips.video_turns import Video, VideoTurn
 from exvideo.clips.video_worker import score_windows
 from exvideo.config import ClipsConfig
 from exvideo.errors import InputError
@@ -38,10 +39,10 @@ def cut(
     filters = load_filters()
     with TransNet() as transnet:
         found = candidates(pieces, UPath(folder), settings, decoder, transnet)
-    kept = [clip for clip in found.windows if clip.status == "kept"]
-    scored = iter(score_windows(kept, UPath(folder), filters, decoder)[0])
-    windows = (next(scored) if it.status == "kept" else it for it in found.windows)
-    return chosen([*windows, *found.unusable], settings, filters)
+    video = Video(pieces[0].video_id, pieces, settings)
+    for turn in video.take(VideoTurn(video.video_id, "look", pieces), found):
+        video.take(turn, score_windows(turn.argument, UPath(folder), filters, decoder))
+    return chosen(video.clips(), settings, filters)
 
 
 def test_a_clip_runs_over_the_seam_between_two_pieces(decoder: Decoder, tmp_path: Path) -> None:
