@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from upath import UPath
 
+from exvideo.atomic_file import atomic_file
 from exvideo.config import Preset
 from exvideo.errors import InputError
 from exvideo.sources.file_digests import sha256_of
@@ -42,10 +43,8 @@ def fetch_start(version: "Version", preset: Preset, target: Path) -> None:
     if target.is_file() and sha256_of(target) == version.sha256:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with registered_weights(version, preset) as path:
-        part = target.with_name(target.name + ".part")
+    with registered_weights(version, preset) as path, atomic_file(target) as part:
         shutil.copyfile(path, part)
-        part.replace(target)
 
 
 @contextmanager
